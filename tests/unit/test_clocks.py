@@ -40,7 +40,7 @@ def test_set_clock_replaces_and_returns_the_old_one() -> None:
     old = set_clock(fixed)
     try:
         assert fixed is clock()
-        assert own.tick() == "2200-01-01T00:00:00.000Z-0000"
+        assert "2200-01-01T00:00:00.000Z-0000" == own.tick()
     finally:
         assert fixed is set_clock(old)
     assert hlc.tick() < hlc.tick()
@@ -49,15 +49,15 @@ def test_set_clock_replaces_and_returns_the_old_one() -> None:
 def test_stamps_within_a_millisecond_are_counted() -> None:
     """Ticks that share a millisecond differ by their counter."""
     own = Hlc(lambda: START + timedelta(milliseconds=123, microseconds=999))
-    assert own.tick() == "2026-01-15T10:30:00.123Z-0000"
-    assert own.tick() == "2026-01-15T10:30:00.123Z-0001"
+    assert "2026-01-15T10:30:00.123Z-0000" == own.tick()
+    assert "2026-01-15T10:30:00.123Z-0001" == own.tick()
 
 
 def test_counter_overflow_moves_the_millisecond_on() -> None:
     """After counter 9999 the next stamp borrows the next millisecond."""
     own = Hlc(lambda: START)
     own.observe("2026-01-15T10:30:00.999Z-9999")
-    assert own.tick() == "2026-01-15T10:30:01.000Z-0000"
+    assert "2026-01-15T10:30:01.000Z-0000" == own.tick()
 
 
 def test_an_old_stamp_changes_nothing() -> None:
@@ -113,7 +113,7 @@ def test_threads_never_share_a_stamp() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len({stamp for mine in taken for stamp in mine}) == 2000
+    assert 2000 == len({stamp for mine in taken for stamp in mine})
     assert all(sorted(mine) == mine for mine in taken)
 
 
