@@ -91,8 +91,12 @@ class Hlc:
             self._last = max(self._last, seen)
 
 
-hlc = Hlc()
-"""The hybrid clock of this process."""
+_hlc = Hlc()
+
+
+def hlc() -> Hlc:
+    """The hybrid clock of this process."""
+    return _hlc
 
 
 def _text(ms: int, count: int) -> str:

@@ -43,7 +43,7 @@ def test_set_clock_replaces_and_returns_the_old_one() -> None:
         assert "2200-01-01T00:00:00.000Z-0000" == own.tick()
     finally:
         assert fixed is set_clock(old)
-    assert hlc.tick() < hlc.tick()
+    assert hlc().tick() < hlc().tick()
 
 
 def test_stamps_within_a_millisecond_are_counted() -> None:
