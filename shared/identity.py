@@ -17,6 +17,7 @@ from shared.tokens import Algorithm, Jwks, SigningKey, Tokens, sign
 
 __all__ = [
     "ANONYMOUS",
+    "EVERYWHERE",
     "Caller",
     "Jwks",
     "Revocations",

@@ -1,4 +1,4 @@
--- The service's own data keys, wrapped by the KMS key. The highest version seals; all unseal.
+-- The service's own data keys, wrapped by the KMS key. The highest version seals, all unseal.
 create table service_keys (
   version    integer primary key check (version > 0),
   wrapped    bytea not null,
