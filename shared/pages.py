@@ -1,0 +1,76 @@
+"""Pages of a list and the opaque cursors that lead from one to the next.
+
+A cursor says where the last page ended (the sort key of its last row), so a list that grows
+meanwhile neither skips nor repeats rows. It is base64url of one version byte, a checksum and
+JSON. The checksum finds damage, not forgery: a cursor carries no rights, it only says where to
+go on in a list the caller may read anyway. It can be read by whoever holds it, so a list sorted
+by something personal takes its cursor in the body, never in the URL.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from functools import cache
+from typing import Annotated, Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from shared import strict_json
+from shared.errors import BadRequest, Invalid
+
+__all__ = ["Page", "PageQuery", "decode_cursor", "encode_cursor"]
+
+T = TypeVar("T")
+_VERSION = b"\x01"
+_CHECK = 4  # bytes of CRC-32
+
+
+class Page(BaseModel, Generic[T]):
+    """One page: ``next_cursor`` is None on the last one."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class PageQuery(BaseModel):
+    """What a list accepts: ``limit`` rows (1 to 200), after ``cursor``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    cursor: Annotated[str, Field(max_length=1000)] | None = None
+
+
+def encode_cursor(position: object) -> str:
+    """The cursor of ``position``: JSON-ready data, usually the sort key as a tuple."""
+    payload = to_json(position)
+    sealed = _VERSION + zlib.crc32(payload).to_bytes(_CHECK, "big") + payload
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+
+def decode_cursor(cursor: str, shape: type[T]) -> T:
+    """The position in ``cursor``, checked against ``shape`` such as ``tuple[str, UUID]``.
+
+    Raises BadRequest for a cursor that is damaged, of another version or of another list.
+    """
+    try:
+        sealed = base64.b64decode(
+            cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True
+        )
+        check, payload = sealed[1 : 1 + _CHECK], sealed[1 + _CHECK :]
+        if sealed[:1] != _VERSION or zlib.crc32(payload).to_bytes(_CHECK, "big") != check:
+            raise _refused()
+        strict_json.parse(payload)
+        return cast("T", _adapter(cast("Any", shape)).validate_json(payload, strict=True))
+    except (UnicodeEncodeError, binascii.Error, ValidationError, BadRequest, Invalid):
+        raise _refused() from None
+
+
+def _refused() -> BadRequest:
+    return BadRequest("The cursor is not one this list gave out: start again without it.")
+
+
+_adapter = cache(TypeAdapter[Any])

@@ -1,0 +1,79 @@
+"""Cursors: round trip, and everything that is not one of ours."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from shared.errors import BadRequest
+from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
+from tests.http_example import ME
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), st.uuids())
+def test_a_cursor_gives_back_the_position(name: str, key: UUID) -> None:
+    """What went in comes out, typed, whatever the text."""
+    assert (name, key) == decode_cursor(encode_cursor((name, key)), tuple[str, UUID])
+
+
+def test_a_cursor_stands_in_a_url_as_it_is() -> None:
+    """No padding, no characters to escape."""
+    assert encode_cursor(("Ștefan ?>~", ME)).replace("-", "").replace("_", "").isalnum()
+
+
+@given(st.integers(min_value=0), st.characters(codec="ascii"))
+def test_a_changed_cursor_is_refused(at: int, other: str) -> None:
+    """Any change of one character is a bad request (or stands for the same bytes)."""
+    cursor = encode_cursor(("Ana", ME))
+    at %= len(cursor)
+    changed = cursor[:at] + other + cursor[at + 1 :]
+    try:
+        assert decode_cursor(changed, tuple[str, UUID]) == ("Ana", ME)
+    except BadRequest:
+        assert changed != cursor
+
+
+def forged(payload: bytes, version: int = 1) -> str:
+    """A cursor with a right checksum over whatever we like."""
+    sealed = bytes([version]) + zlib.crc32(payload).to_bytes(4, "big") + payload
+    return base64.urlsafe_b64encode(sealed).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "é",
+        "A",
+        "====",
+        encode_cursor(("Ana", ME))[:-3],
+        encode_cursor(("Ana", 5)),
+        encode_cursor(["Ana"]),
+        forged(b'["Ana", "01900000-0000-7000-8000-000000000001"]', version=2),
+        forged(b'["\\u0000", "01900000-0000-7000-8000-000000000001"]'),
+        forged(b"no json"),
+        forged(b"[" * 100_000),
+    ],
+)
+def test_what_this_list_did_not_give_out_is_refused(cursor: str) -> None:
+    """Damaged, of another list, of another version, or forged with NUL: a bad request."""
+    with pytest.raises(BadRequest, match="start again without it"):
+        decode_cursor(cursor, tuple[str, UUID])
+
+
+def test_pages_say_whether_there_is_more() -> None:
+    """The last page has no next cursor."""
+    assert Page(items=[1]).model_dump() == {"items": [1], "next_cursor": None}
+
+
+@pytest.mark.parametrize("limit", [0, 201])
+def test_the_size_of_a_page_is_bounded(limit: int) -> None:
+    """At least one row, at most two hundred."""
+    with pytest.raises(ValidationError):
+        PageQuery(limit=limit)
