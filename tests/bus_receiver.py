@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -52,7 +54,7 @@ class Receiver:
     def __init__(self, answer: Callable[[Push], int] = lambda push: 204) -> None:
         self.answer = answer
         self.received: list[Received] = []
-        self.connections = 0
+        self.connections: list[socket.socket] = []
         self._lock = threading.Lock()
 
     def take(self, body: bytes, authorization: str | None = None) -> int:
@@ -96,9 +98,12 @@ class HttpReceiver(Receiver):
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening and break off all connections, as a process does that ends."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
@@ -107,7 +112,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
 
         def setup(self) -> None:
             super().setup()
-            receiver.connections += 1
+            receiver.connections.append(self.connection)
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -21,6 +21,7 @@ from shared import log
 from shared.bus import Subscription
 from shared.bus_embedded import configure
 from shared.db import Database
+from shared.errors import Unavailable
 
 __all__ = ["Dispatcher"]
 
@@ -48,7 +49,7 @@ class Dispatcher:
         self._database = Database(bus_url)
         self._subscriptions = subscriptions
         self._topics = topics
-        self._signer = signer
+        self._pusher = Pusher(signer)
         self._poke_socket = poke_socket
         self._count = pushers
         self._results: SimpleQueue[tuple[Verdict, Delivery] | None] = SimpleQueue()
@@ -87,6 +88,7 @@ class Dispatcher:
             thread.join(max(0.0, until - time.monotonic()))
         self._results.put(None)
         settler.join(max(0.5, until - time.monotonic()))
+        self._pusher.close()
         self._bell.close()
         self._threads = []
 
@@ -102,7 +104,7 @@ class Dispatcher:
                     self._bell.wait(_LOOK_EVERY)
             except Exception as error:  # noqa: BLE001 -- the taker must outlive any fault
                 lost = True
-                log.warning("bus_database_away", reason=type(error).__name__)
+                _report_fault(error)
                 self._stopping.wait(_RETRY)
         self._database.close()
 
@@ -120,10 +122,9 @@ class Dispatcher:
         return len(taken) >= _BATCH
 
     def _push_all(self) -> None:
-        pusher = Pusher(self._signer)
         while (delivery := self._queue.next()) is not None:
             try:
-                outcome, reason = pusher.push(delivery)
+                outcome, reason = self._pusher.push(delivery)
             except Exception as error:  # noqa: BLE001 -- a message must never end its pusher
                 outcome, reason = Outcome.FAILED, type(error).__name__
             verdict = self._queue.done(delivery, outcome)
@@ -131,7 +132,6 @@ class Dispatcher:
                 _report(delivery, verdict, reason)
             if verdict is not Verdict.NOTHING:
                 self._results.put((verdict, delivery))
-        pusher.close()
 
     def _settle_all(self) -> None:
         ended = False
@@ -158,7 +158,7 @@ class Dispatcher:
             try:
                 self._store.settle(settlement)
             except Exception as error:  # noqa: BLE001 -- unsettled results must not be dropped
-                log.warning("bus_database_away", reason=type(error).__name__)
+                _report_fault(error)
                 if self._stopping.wait(_RETRY):
                     return
                 continue
@@ -166,6 +166,13 @@ class Dispatcher:
             if settlement.dead:
                 self._bell.ring()
             return
+
+
+def _report_fault(error: Exception) -> None:
+    if isinstance(error, Unavailable):
+        log.warning("bus_database_away")
+    else:
+        log.error("dispatcher_fault", exc=error)
 
 
 def _report(delivery: Delivery, verdict: Verdict, reason: str) -> None:

@@ -24,7 +24,8 @@ class Bridge:
 
     def __init__(self, signer: Signer) -> None:
         self._subscriptions: dict[str, Subscription] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(signer))
+        self._pusher = Pusher(signer)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="bridge", daemon=True).start()
 
@@ -38,22 +39,15 @@ class Bridge:
         """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
+        self._pusher.close()
 
-    def _handler(self, signer: Signer) -> type[BaseHTTPRequestHandler]:
-        subscriptions = self._subscriptions
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        subscriptions, pusher = self._subscriptions, self._pusher
 
         class Handler(BaseHTTPRequestHandler):
-            """One kept connection of the emulator; ``pusher`` is its own way onwards."""
+            """One kept connection of the emulator."""
 
             protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                super().setup()
-                self.pusher = Pusher(signer)
-
-            def finish(self) -> None:
-                self.pusher.close()
-                super().finish()
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
@@ -62,7 +56,7 @@ class Bridge:
                     self.close_connection = True
                     self._answer(404)
                     return
-                outcome, _ = self.pusher.post(
+                outcome, _ = pusher.post(
                     subscription.endpoint,
                     self.rfile.read(length),
                     subscription.service,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -37,11 +38,12 @@ def push_signer(key: SigningKey, *, issuer: str, email: str) -> Signer:
 
 
 class Pusher:
-    """One thread's connections to the services; not to be shared."""
+    """Pushes over a pool of kept connections; safe to share between threads."""
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
-        self._connections: dict[str, http.client.HTTPConnection] = {}
+        # The one used last goes first, so that few stay open when little is to be done.
+        self._idle: defaultdict[str, deque[http.client.HTTPConnection]] = defaultdict(deque)
 
     def push(self, delivery: Delivery) -> tuple[Outcome, str]:
         """Deliver once: the outcome, and what happened in words without personal data."""
@@ -69,10 +71,10 @@ class Pusher:
             "Content-Type": "application/json",
             "User-Agent": "dentalhelp-bus",
         }
-        connection = self._connections.pop(parts.netloc, None)
-        kept = connection is not None
-        if connection is None:
-            connection = http.client.HTTPConnection(parts.netloc, timeout=deadline)
+        try:
+            connection, kept = self._idle[parts.netloc].pop(), True
+        except IndexError:
+            connection, kept = http.client.HTTPConnection(parts.netloc, timeout=deadline), False
             try:
                 connection.connect()
             except OSError as error:
@@ -95,13 +97,13 @@ class Pusher:
         if response.will_close:
             connection.close()
         else:
-            self._connections[parts.netloc] = connection
+            self._idle[parts.netloc].append(connection)
         if status in ACKNOWLEDGED:
             return Outcome.ACKNOWLEDGED, str(status)
         return (Outcome.BUSY if status == 503 else Outcome.FAILED), str(status)
 
     def close(self) -> None:
-        """Close all connections."""
-        for connection in self._connections.values():
-            connection.close()
-        self._connections.clear()
+        """Close the connections that are not in use."""
+        for connections in self._idle.values():
+            while connections:
+                connections.pop().close()

@@ -1,0 +1,330 @@
+"""The embedded bus under faults: processes killed, services and the database away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from infra.local import dispatcher as dispatcher_module
+from infra.local.bell import AlreadyRunning
+from infra.local.dispatcher import Dispatcher
+from infra.local.preflight import free_port
+from shared.bus import Subscription
+from shared.bus_embedded import EmbeddedBus, configure
+from shared.db import Database
+from shared.tokens import SigningKey
+from tests.bus_receiver import HttpReceiver, Text
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def until(condition: Callable[[], bool], patience: float = 15.0) -> None:
+    """Wait for ``condition``; AssertionError when it does not come true."""
+    end = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < end, f"it did not come true within {patience} s"
+        time.sleep(0.005)
+
+
+class Stack:
+    """A topic with one subscriber and a dispatcher that a test starts and stops."""
+
+    def __init__(self, url: str, socket: Path) -> None:
+        self.url, self.socket = url, socket
+        self.topic = f"topic-{uuid4().hex[:8]}"
+        self.receiver = HttpReceiver()
+        self.database = Database(url)
+        self.bus = EmbeddedBus(url, poke_socket=str(socket))
+        self.dispatcher: Dispatcher | None = None
+
+    def subscription(self, **settings: object) -> Subscription:
+        """The subscriber's subscription, with dead letters pushed to it as well."""
+        fields = {
+            "name": f"consumer.{self.topic}",
+            "topic": self.topic,
+            "service": "consumer",
+            "endpoint": self.receiver.url,
+            "dead_letter_topic": f"dead-{self.topic}",
+            "min_backoff": 0.05,
+        }
+        return Subscription(**{**fields, **settings})  # type: ignore[arg-type]
+
+    def wired(self, **settings: object) -> list[Subscription]:
+        """The subscription and the one of its dead letters."""
+        dead = f"dead-{self.topic}"
+        return [
+            self.subscription(**settings),
+            self.subscription(name=dead, topic=dead, dead_letter_topic=None),
+        ]
+
+    def start(self, *, poke: bool = True, **settings: object) -> None:
+        """Start a dispatcher."""
+        self.dispatcher = Dispatcher(
+            self.url,
+            self.wired(**settings),
+            lambda service: "token",
+            poke_socket=self.socket if poke else None,
+        )
+        self.dispatcher.start()
+
+    def stop(self) -> None:
+        """Stop the dispatcher, if it runs."""
+        if self.dispatcher:
+            self.dispatcher.stop()
+            self.dispatcher = None
+
+    def publish(self, *texts: str, key: str | None = "key") -> None:
+        """Publish ``texts`` under one key."""
+        self.bus.publish(self.topic, [Text(text, key) for text in texts])
+
+    def left(self) -> int:
+        """How many deliveries are not acknowledged."""
+        row = self.database.one(
+            "select count(*) as n from delivery d join subscription s on s.id = d.subscription"
+            " where s.name like :name",
+            name=f"%{self.topic}",
+        )
+        assert row is not None
+        return int(row["n"])
+
+
+@pytest.fixture
+def stack(bus_url: str, tmp_path: Path) -> Iterator[Stack]:
+    """A stack on a topic of its own; nothing runs yet."""
+    made = Stack(bus_url, tmp_path / "poke")
+    yield made
+    made.stop()
+    made.receiver.close()
+
+
+class Process:
+    """The dispatcher as a process of its own."""
+
+    def __init__(self, stack: Stack, directory: Path, **environ: str) -> None:
+        self._log = directory / "log"
+        wiring = directory / "wiring.json"
+        subscriptions = [vars(s) for s in stack.wired()]
+        wiring.write_text(json.dumps({"topics": ["other"], "subscriptions": subscriptions}))
+        pem = directory / "push.pem"
+        pem.write_text(SigningKey.generate().pem)
+        settings = {
+            "BUS_URL": stack.url,
+            "PUSH_SIGNING_KEY": str(pem),
+            "PUSH_ISSUER": "dentalhelp-bus",
+            "PUSH_EMAIL": "bus@dentalhelp.local",
+            "BUS_POKE_SOCKET": str(stack.socket),
+        }
+        inherited = {k: v for k, v in os.environ.items() if k not in settings}
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "infra.local.dispatcher", str(wiring)],
+                env={**inherited, **settings, **environ},
+                cwd=ROOT,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_ready(self) -> None:
+        """Wait until it has started."""
+        until(lambda: "dispatcher_started" in self.log())
+
+    def log(self) -> str:
+        """Everything it said."""
+        return self._log.read_text()
+
+    def end(self, sig: signal.Signals = signal.SIGKILL) -> int:
+        """Send ``sig`` and return the exit code."""
+        self._process.send_signal(sig)
+        return self._process.wait(10)
+
+    def wait(self) -> int:
+        """The exit code, once it ended by itself."""
+        return self._process.wait(10)
+
+
+def test_a_killed_dispatcher_loses_nothing(stack: Stack, tmp_path: Path) -> None:
+    """After kill -9 the next one delivers what was left, in order, and goes on counting."""
+    stack.receiver.fail("stuck")
+    first = Process(stack, tmp_path)
+    first.wait_ready()
+    stack.publish("stuck", "behind")
+    until(lambda: len(stack.receiver.received) >= 3)
+    first.end(signal.SIGKILL)
+    stack.publish("meanwhile")
+    failed = len(stack.receiver.received)
+    stack.receiver.answer = lambda push: 204
+    second = Process(stack, tmp_path)
+    until(lambda: len(stack.receiver.handled()) >= 3)
+    assert ["stuck", "behind", "meanwhile"] == stack.receiver.handled()
+    # The kill may come between a failure and its being stored, not more.
+    attempt = stack.receiver.received[failed].push.delivery_attempt
+    assert attempt in (failed, failed + 1)
+    until(lambda: stack.left() == 0)
+    assert 0 == second.end(signal.SIGTERM)
+
+
+def test_signs_with_a_key_of_its_own(stack: Stack, tmp_path: Path) -> None:
+    """The process pushes with a signed token for the subscribed service."""
+    process = Process(stack, tmp_path)
+    process.wait_ready()
+    stack.publish("signed")
+    until(lambda: bool(stack.receiver.received))
+    scheme, _, token = (stack.receiver.received[0].authorization or "").partition(" ")
+    assert ("Bearer", 2) == (scheme, token.count("."))
+    assert 0 == process.end(signal.SIGINT)
+
+
+def test_says_all_that_is_missing(stack: Stack, tmp_path: Path) -> None:
+    """Without its settings the process ends with 1 and one line that names each of them."""
+    process = Process(stack, tmp_path, BUS_URL="", PUSH_ISSUER="")
+    assert 1 == process.wait()
+    assert "missing: BUS_URL; missing: PUSH_ISSUER" in process.log()
+
+
+def test_two_dispatchers_would_break_the_order(stack: Stack) -> None:
+    """A second dispatcher on the same socket refuses to start; after a stop it may."""
+    stack.start()
+    other = Stack(stack.url, stack.socket)
+    with pytest.raises(AlreadyRunning):
+        other.start()
+    stack.stop()
+    other.start()
+    other.stop()
+    other.receiver.close()
+
+
+def test_a_service_that_is_down_finds_its_messages(stack: Stack) -> None:
+    """While a service does not listen no attempt is used up; when it returns it gets all."""
+    port = free_port()
+    stack.start(endpoint=f"http://127.0.0.1:{port}/", max_attempts=5, min_backoff=0.01)
+    stack.publish("one", "two")
+    time.sleep(1.0)
+    returned = HttpReceiver(port)
+    until(lambda: len(returned.handled()) >= 2)
+    assert ["one", "two"] == returned.texts()
+    assert 1 == returned.received[0].push.delivery_attempt
+    returned.close()
+
+
+def test_a_restarted_service_is_reached_on_a_new_connection(stack: Stack) -> None:
+    """A kept connection that the service closed meanwhile is no failed attempt."""
+    port = free_port()
+    before = HttpReceiver(port)
+    stack.start(endpoint=before.url)
+    stack.publish("one")
+    until(lambda: bool(before.handled()))
+    before.close()
+    after = HttpReceiver(port)
+    stack.publish("two")
+    until(lambda: bool(after.handled()))
+    assert 1 == after.received[0].push.delivery_attempt
+    after.close()
+
+
+def test_an_unanswered_push_is_repeated(stack: Stack) -> None:
+    """A service that does not answer within the deadline gets the message again."""
+    stalled = threading.Event()
+    calls: list[int] = []
+
+    def answer(push: object) -> int:
+        calls.append(1)
+        if len(calls) == 1:
+            stalled.wait(10)
+        return 204
+
+    stack.receiver.answer = answer
+    stack.start(ack_deadline=0.2)
+    stack.publish("slow")
+    until(lambda: len(calls) == 2)
+    stalled.set()
+    until(lambda: len(stack.receiver.received) == 2)
+    assert [1, 2] == sorted(r.push.delivery_attempt or 0 for r in stack.receiver.received)
+
+
+def test_goes_on_when_the_database_returns(stack: Stack) -> None:
+    """Connections cut and refused for a while: the dispatcher comes back by itself."""
+    stack.start()
+    stack.publish("before")
+    until(lambda: bool(stack.receiver.handled()))
+    for _ in range(4):
+        stack.database.all(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        stack.publish("during")
+        time.sleep(0.1)
+    stack.publish("after", key="other")
+    until(lambda: stack.receiver.handled().count("during") >= 4)
+    until(lambda: "after" in stack.receiver.handled() and stack.left() == 0)
+
+
+def test_a_poke_wakes_the_dispatcher(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A publish is delivered at once, not at the dispatcher's next look."""
+    monkeypatch.setattr(dispatcher_module, "_LOOK_EVERY", 3600.0)
+    stack.start()
+    stack.publish("one")
+    until(lambda: bool(stack.receiver.handled()))
+
+
+def test_looks_by_itself_too(stack: Stack) -> None:
+    """Without a socket to poke, messages are found by looking."""
+    stack.start(poke=False)
+    stack.publish("one")
+    until(lambda: bool(stack.receiver.handled()))
+
+
+def test_keeps_its_connections(stack: Stack) -> None:
+    """Many pushes go over few connections."""
+    stack.start()
+    for number in range(20):
+        stack.publish(str(number))
+    until(lambda: len(stack.receiver.handled()) == 20)
+    assert len(stack.receiver.connections) <= 4
+
+
+def test_a_long_stuck_key_holds_up_no_other(stack: Stack) -> None:
+    """More messages than memory holds wait behind one failing; other keys go on meanwhile."""
+    configure(stack.database, stack.wired())
+    stack.receiver.fail("stuck")
+    stuck = ["stuck", *(str(number) for number in range(1500))]
+    stack.publish(*stuck, key="stuck")
+    stack.publish(*(f"free {number}" for number in range(50)), key="free")
+    stack.start(max_attempts=100)
+    until(lambda: len(stack.receiver.handled()) == 50)
+    assert ["free"] == list({text.partition(" ")[0] for text in stack.receiver.handled()})
+    stack.receiver.answer = lambda push: 204
+    until(lambda: len(stack.receiver.handled()) >= 1551, patience=60)
+    assert stuck == stack.receiver.handled()[50:]
+
+
+def test_senders_at_once_keep_each_keys_order(stack: Stack) -> None:
+    """Four threads publish to twelve keys; each key arrives in its sender's order."""
+    stack.start()
+
+    def send(sender: int) -> None:
+        for number in range(30):
+            for key in range(3):
+                stack.publish(f"{sender}-{key} {number:03}", key=f"{sender}-{key}")
+
+    threads = [threading.Thread(target=send, args=(sender,)) for sender in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    until(lambda: len(stack.receiver.handled()) >= 360, patience=30)
+    by_key: dict[str, list[str]] = {}
+    for text in stack.receiver.handled():
+        by_key.setdefault(text.partition(" ")[0], []).append(text)
+    assert 12 == len(by_key)
+    assert all(sorted(texts) == texts for texts in by_key.values())
+    until(lambda: stack.left() == 0)
