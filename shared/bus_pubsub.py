@@ -31,10 +31,20 @@ class PubSubBus:
 
     def publish(self, topic: str, messages: Sequence[Publishable]) -> None:
         """See ``shared.bus.Publisher``; of a batch that fails, some may have been published."""
+        try:
+            self._publish(topic, messages)
+        except BusUnavailable:
+            raise
+        except Exception as error:
+            # No credentials, a message over 10 MB...: the request that sends is committed already.
+            raise BusUnavailable(f"Pub/Sub cannot be used: {type(error).__name__}") from error
+
+    def _publish(self, topic: str, messages: Sequence[Publishable]) -> None:
         client = self._connected()
         path = client.topic_path(self._project, topic)
-        started = [(message.ordering_key or "", self._send(client, path, message))
-                   for message in messages]  # fmt: skip
+        started = []
+        for message in messages:
+            started.append((message.ordering_key or "", self._send(client, path, message)))
         # The client gives up by itself after the timeout; the rest is slack for its threads.
         until = time.monotonic() + self._timeout + 1.0
         failed: dict[str, BaseException] = {}

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
+
+import pytest
 
 from infra.local.dispatcher import Dispatcher
 from infra.local.emulator import PubSubEmulator
 from shared import clocks
-from shared.bus import Publisher, Subscription
+from shared.bus import BusUnavailable, Publisher, Subscription
 from shared.bus_embedded import EmbeddedBus
+from shared.bus_pubsub import PubSubBus
 from shared.testing_bus import MemoryBus
 from tests.bus_receiver import HttpReceiver, Receiver, Text
 
-__all__ = ["EmbeddedHarness", "EmulatorHarness", "Harness", "MemoryHarness", "sign"]
+__all__ = [
+    "EmbeddedHarness",
+    "EmulatorHarness",
+    "Harness",
+    "MemoryHarness",
+    "needs",
+    "running_emulator",
+    "sign",
+]
 
 PATIENCE = 15.0  # seconds
+
+
+Test = TypeVar("Test", bound=Callable[..., None])
+
+
+def needs(case: str) -> Callable[[Test], Test]:
+    """Skip the test, loudly, on an implementation that says why it lacks ``case``."""
+
+    def mark(test: Test) -> Test:
+        test.needs = case  # type: ignore[attr-defined]
+        return test
+
+    return mark
 
 
 def sign(service: str) -> str:
@@ -239,3 +264,22 @@ class EmulatorHarness(_RealTime):
     def close(self) -> None:
         for receiver in self._wiring.receivers:
             receiver.close()
+
+
+@contextmanager
+def running_emulator(logs: Path) -> Iterator[tuple[PubSubEmulator, Publisher, Publisher]]:
+    """The emulator, a publisher to it and one to an address where nobody listens.
+
+    Raises EmulatorMissing.
+    """
+    emulator = PubSubEmulator(logs, sign)
+    emulator.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # The client reads its address when it is made, at the first publish.
+        patch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
+        away = PubSubBus("dentalhelp", timeout=1.0)
+        with suppress(BusUnavailable):
+            away.publish("topic", [Text("makes its client", "key")])
+        patch.setenv("PUBSUB_EMULATOR_HOST", emulator.address)
+        yield emulator, PubSubBus("dentalhelp"), away
+    emulator.stop()

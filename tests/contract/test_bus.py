@@ -5,36 +5,25 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from infra.local.emulator import EmulatorMissing, PubSubEmulator
 from shared.bus import BusUnavailable, Publisher, Push
-from shared.bus_pubsub import PubSubBus
-from tests.bus_receiver import Received, Text
+from tests.bus_receiver import Text
 from tests.contract.bus_harness import (
     EmbeddedHarness,
     EmulatorHarness,
     Harness,
     MemoryHarness,
+    needs,
+    running_emulator,
     sign,
 )
-
-Test = TypeVar("Test", bound=Callable[..., None])
-
-
-def needs(case: str) -> Callable[[Test], Test]:
-    """Skip the test, loudly, on an implementation that says why it lacks ``case``."""
-
-    def mark(test: Test) -> Test:
-        test.needs = case  # type: ignore[attr-defined]
-        return test
-
-    return mark
 
 
 class BusContract:
@@ -120,7 +109,7 @@ class BusContract:
         receiver.fail("again", times=4)
         bus.publish(Text("again"))
         bus.until(lambda: bool(receiver.handled()))
-        pauses = _pauses(receiver.received)
+        pauses = [later.at - earlier.at for earlier, later in pairwise(receiver.received)]
         assert all(
             least - 0.001 <= pause < least + 0.15
             for least, pause in zip([0.1, 0.2, 0.3, 0.3], pauses, strict=True)
@@ -293,19 +282,11 @@ def emulator(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[PubSubEmulator, Publisher, Publisher]]:
     """The emulator, a publisher to it and one to an address where nobody listens."""
-    emulator = PubSubEmulator(tmp_path_factory.mktemp("emulator"), sign)
     try:
-        emulator.start()
+        with running_emulator(tmp_path_factory.mktemp("emulator")) as running:
+            yield running
     except EmulatorMissing as missing:
         pytest.skip(f"Pub/Sub is not tested on Google's emulator: {missing}")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PUBSUB_EMULATOR_HOST", "127.0.0.1:1")
-        away = PubSubBus("dentalhelp", timeout=1.0)
-        with pytest.raises(BusUnavailable):
-            away.publish("topic", [Text("makes its client", "key")])
-        patch.setenv("PUBSUB_EMULATOR_HOST", emulator.address)
-        yield emulator, PubSubBus("dentalhelp"), away
-    emulator.stop()
 
 
 class TestPubSub(BusContract):
@@ -317,8 +298,3 @@ class TestPubSub(BusContract):
         harness = EmulatorHarness(*emulator)
         yield harness
         harness.close()
-
-
-def _pauses(received: list[Received]) -> list[float]:
-    times = [each.at for each in received]
-    return [later - earlier for earlier, later in pairwise(times)]

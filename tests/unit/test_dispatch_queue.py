@@ -145,7 +145,7 @@ def test_a_long_lane_spills_and_is_refilled() -> None:
     q, rows = queue(lane_limit=4), [delivery("k") for _ in range(10)]
     q.add(rows)
     assert 996 == q.room(PATIENT.name)
-    seen = []
+    seen: list[Delivery] = []
     while len(seen) < 10:
         seen.append(take(q))
         q.done(seen[-1], Outcome.ACKNOWLEDGED)
