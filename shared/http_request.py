@@ -15,7 +15,7 @@ from typing import Any, NewType
 from urllib.parse import parse_qsl
 
 from flask import Request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from shared.config import config
 from shared.errors import (
@@ -123,8 +123,8 @@ def read_body(request: Request) -> bytes:
         body = request.get_data()
     except RequestEntityTooLarge:
         raise TooLarge from None
-    except HTTPException:
-        raise BadRequest("The body ended before its declared length.") from None
+    except Exception:  # noqa: BLE001 -- each server has its own errors for a broken body
+        raise BadRequest("The body is cut short or badly framed.") from None
     if len(body) > MAX_BODY:
         raise TooLarge
     return body
@@ -138,7 +138,7 @@ def settle(request: Request) -> None:
     """
     try:
         request.get_data()
-    except (HTTPException, OSError):
+    except Exception:  # noqa: BLE001 -- as in read_body
         request.stream = io.BytesIO()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -206,3 +207,34 @@ def send(
     if body is not None and "Content-Type" not in headers:
         headers["Content-Type"] = "application/json"
     return client.open(api.prefix + path, method=method, headers=headers, data=body, **kw)
+
+
+SECRET = "xyzzy"  # sent in all sorts of places; must never come back
+
+
+def post(body: bytes, kind: str | None = "application/json", **headers: str) -> TestResponse:
+    """``body`` to the route that takes one from anybody."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(f"{api.prefix}/open", data=body, headers=named, content_type=kind)
+
+
+def check(status: int, answer: TestResponse, kind: str | None = None) -> dict[str, Any]:
+    """The problem in ``answer``, after what holds for all of them."""
+    problem: dict[str, Any] = json.loads(answer.data)
+    assert (status, "application/problem+json", status) == (
+        answer.status_code,
+        answer.headers["Content-Type"],
+        problem["status"],
+    )
+    assert {"type", "title", "status", "detail"} <= problem.keys()
+    assert problem["type"].startswith("urn:dentalhelp:problem:")
+    assert kind is None or problem["type"].endswith(f":{kind}")
+    assert problem["title"]
+    assert problem["detail"]
+    assert (
+        answer.headers["Cache-Control"],
+        answer.headers["X-Content-Type-Options"],
+    ) == ("no-store", "nosniff")
+    assert answer.headers["X-Correlation-Id"]
+    assert SECRET not in f"{answer.data!r}{answer.headers}"
+    return problem
