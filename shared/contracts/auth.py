@@ -1,0 +1,92 @@
+"""What auth publishes and accepts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from shared.messages import Command, Event, personal
+from shared.types import Language
+
+__all__ = [
+    "AccessRevoked",
+    "ActivateUser",
+    "CreateUser",
+    "EmailUpdated",
+    "PasswordChanged",
+    "RemoveUser",
+    "UserActivated",
+    "UserCreated",
+    "UserInvited",
+    "UserRemoved",
+]
+
+
+class _Person(Event):
+    """About one person; ``person_id`` is a patient's ``patient_id`` too."""
+
+    key: ClassVar[str] = "person_id"
+
+    person_id: UUID
+
+
+class UserCreated(_Person):
+    """An account exists, not usable yet."""
+
+
+class UserInvited(_Person):
+    """An account exists and waits for its person to set a password."""
+
+    language: Language = "en"
+
+
+class UserActivated(_Person):
+    """The account can be used."""
+
+    language: Language = "en"
+
+
+class UserRemoved(_Person):
+    """The account is gone: its registration failed."""
+
+
+class EmailUpdated(_Person):
+    """The person's e-mail address is now this one, as of the aggregate version in the metadata."""
+
+    email: str = personal()
+
+
+class PasswordChanged(_Person):
+    """The person has a new password; every other session has ended."""
+
+
+class AccessRevoked(_Person):
+    """Tokens issued until ``revoked_at`` are void: one session's, or all of the person's."""
+
+    session_id: UUID | None = None
+    revoked_at: datetime
+
+
+class CreateUser(Command):
+    """Make the account of a registration. Handled within auth, in the registration's transaction.
+
+    What the account needs is already in auth's hands, so the command carries the reference only.
+    """
+
+    key: ClassVar[str] = "person_id"
+    person_id: UUID
+
+
+class RemoveUser(Command):
+    """Undo ``CreateUser``."""
+
+    key: ClassVar[str] = "person_id"
+    person_id: UUID
+
+
+class ActivateUser(Command):
+    """Let the person in: every service knows them now."""
+
+    key: ClassVar[str] = "person_id"
+    person_id: UUID

@@ -1,0 +1,183 @@
+"""Receiving messages: each takes effect once, or is parked with a reason.
+
+The dedupe row is the transaction's first statement and commits with the effect, READ COMMITTED:
+of several deliveries at once one inserts, the others wait for it and find a duplicate. (Under
+REPEATABLE READ they would all fail with 40001.)
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+from shared import log
+from shared.clocks import hlc
+from shared.db import Database, Tx
+from shared.errors import Problem, Reject
+from shared.messages import Command, Envelope, Event, Message, Metadata, UnknownType, decode
+
+__all__ = ["Handler", "Outcome", "Subscriptions", "receive", "store_dead_letter"]
+
+M = TypeVar("M", bound=Message)
+Outcome = Literal["handled", "duplicate", "unknown", "refused", "rejected"]
+LOCK_TIMEOUT = "2s"
+
+
+@dataclass(frozen=True)
+class Handler:
+    """One function for one message type; it returns the messages to send."""
+
+    message: type[Message]
+    topic: str
+    call: Callable[[Message, Tx, Metadata], Iterable[Message] | None]
+
+
+class Subscriptions:
+    """What one service consumes: ``@on(Event)`` and ``@on.command(Command, sender=...)``."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.handlers: dict[str, Handler] = {}
+
+    def __call__(
+        self, event: type[Event]
+    ) -> Callable[[Callable[..., Iterable[Message] | None]], Callable[..., Any]]:
+        """Handle ``event``, which arrives on the topic of its contracts module."""
+        return self._register(event, event.topic())
+
+    def command(
+        self, command: type[Command], *, sender: str
+    ) -> Callable[[Callable[..., Iterable[Message] | None]], Callable[..., Any]]:
+        """Handle a saga's ``command``, which arrives on the topic of the ``sender`` service.
+
+        Only the sender may publish there, so nobody else can command us. A Problem below 500
+        rolls the effect back and is the saga's answer.
+        """
+        return self._register(command, sender)
+
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topics to subscribe to; our own is not one: local commands are called directly."""
+        return frozenset(h.topic for h in self.handlers.values()) - {self.service}
+
+    @property
+    def known(self) -> dict[str, type[Message]]:
+        """Wire type -> class."""
+        return {name: handler.message for name, handler in self.handlers.items()}
+
+    def _register(
+        self, message: type[Message], topic: str
+    ) -> Callable[[Callable[..., Iterable[Message] | None]], Callable[..., Any]]:
+        def register(
+            function: Callable[..., Iterable[Message] | None],
+        ) -> Callable[..., Iterable[Message] | None]:
+            name = message.type_name()
+            if name in self.handlers:
+                raise TypeError(f"{self.service} handles {name} twice")
+            wants_meta = len(inspect.signature(function).parameters) == 3
+
+            def call(received: Message, tx: Tx, meta: Metadata) -> Iterable[Message] | None:
+                return function(received, tx, meta) if wants_meta else function(received, tx)
+
+            self.handlers[name] = Handler(message, topic, call)
+            return function
+
+        return register
+
+
+Replied = Callable[[Tx, Envelope, Problem | None], None]
+
+
+def receive(
+    db: Database, on: Subscriptions, env: Envelope, *, replied: Replied, topic: str | None = None
+) -> Outcome:
+    """Let ``env`` take effect once. ``replied`` emits a command's answer to its saga.
+
+    ``topic`` is where it arrived, when known: a message on another topic than its handler's is
+    unknown. Raises Unavailable (the broker should redeliver) and whatever the handler raises.
+    """
+    name = env.event_type
+    try:
+        message = decode(env, on.known)
+        handler = on.handlers[name]
+        if topic is not None and topic != handler.topic:
+            raise UnknownType(name)
+        hlc().observe(env.metadata.hlc)
+    except UnknownType:
+        log.info("message_unknown", event_type=name)
+        return "unknown"
+    except (Reject, ValueError) as reason:
+        store_dead_letter(db, str(env.event_id), env.to_json(), str(reason), event_type=name)
+        return "rejected"
+    refusal: Problem | None = None
+
+    def work(tx: Tx) -> Outcome:
+        if not _first_time(tx, env):
+            return "duplicate"
+        if refusal is None:
+            for sent in handler.call(message, tx, env.metadata) or ():
+                tx.emit(sent)
+        if env.metadata.saga is not None and isinstance(message, Command):
+            replied(tx, env, refusal)
+        return "handled" if refusal is None else "refused"
+
+    with log.context(
+        correlation=env.metadata.correlation_id,
+        causation=str(env.event_id),
+        trace=env.metadata.traceparent,
+    ):
+        try:
+            return _transact(db, work)
+        except Reject as reason:
+            store_dead_letter(db, str(env.event_id), env.to_json(), str(reason), event_type=name)
+            return "rejected"
+        except Problem as problem:
+            if problem.status >= 500 or env.metadata.saga is None:
+                raise
+            refusal = problem
+            return _transact(db, work)
+
+
+def _transact(db: Database, work: Callable[[Tx], Outcome]) -> Outcome:
+    return db.transaction(work, isolation="READ COMMITTED", lock_timeout=LOCK_TIMEOUT)
+
+
+def _first_time(tx: Tx, env: Envelope) -> bool:
+    """Claim the message; an undo also claims its do, which may then never take effect."""
+    ids: list[UUID] = [env.event_id]
+    if env.metadata.saga is not None and env.metadata.saga.cancels is not None:
+        ids.append(env.metadata.saga.cancels)
+    new = tx.all(
+        "insert into inbox (event_id) select unnest(:ids::uuid[])"
+        " on conflict do nothing returning event_id",
+        ids=ids,
+    )
+    return any(row["event_id"] == env.event_id for row in new)
+
+
+def store_dead_letter(
+    db: Database,
+    identity: str,
+    body: str,
+    reason: str,
+    *,
+    event_type: str | None = None,
+    attempts: int = 1,
+) -> None:
+    """Park a message with the reason; storing it again changes nothing."""
+    log.error("dead_letter", id=identity, event_type=event_type, reason=reason, attempts=attempts)
+    db.transaction(
+        lambda tx: tx.run(
+            "insert into dead_letters (id, event_type, body, reason, attempts)"
+            " values (:id, :event_type, :body, :reason, :attempts) on conflict (id) do nothing",
+            id=identity,
+            event_type=event_type,
+            body=body,
+            reason=reason[:2000],
+            attempts=attempts,
+        ),
+        isolation="READ COMMITTED",
+    )

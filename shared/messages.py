@@ -1,0 +1,219 @@
+"""What services say to each other: typed messages in one envelope (docs/architecture.md).
+
+A message class is frozen data. Its wire type is its name in UPPER_SNAKE, its version a number on
+the class, its topic the contracts module it lives in. The envelope is JSON that people can read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from typing import Any, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared import clocks, log
+from shared.errors import Reject
+from shared.types import uuid7
+
+__all__ = [
+    "Command",
+    "Envelope",
+    "Event",
+    "Message",
+    "Metadata",
+    "SagaContext",
+    "UnknownType",
+    "decode",
+    "envelope",
+    "personal",
+]
+
+Payload = dict[str, Any]
+
+
+class UnknownType(Exception):
+    """No class has this wire type here; the consumer acknowledges and counts it."""
+
+
+class Message(BaseModel):
+    """Base of events (past tense) and commands (imperative). Fields are only ever added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_version: ClassVar[int] = 1
+    key: ClassVar[str]
+    """The field whose value is the aggregate id: messages of one key stay in order."""
+    upcasters: ClassVar[dict[int, Callable[[Payload], Payload]]] = {}
+    """Payloads of an older version -> of the next one."""
+
+    @classmethod
+    def type_name(cls) -> str:
+        """``AppointmentBooked`` -> ``APPOINTMENT_BOOKED``."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).upper()
+
+    @classmethod
+    def topic(cls) -> str:
+        """The service whose contract this is: its module's last name."""
+        return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def personal_fields(cls) -> frozenset[str]:
+        """The fields declared with ``personal()``."""
+        return frozenset(
+            name
+            for name, field in cls.model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("personal")
+        )
+
+
+class Event(Message):
+    """Something that happened."""
+
+
+class Command(Message):
+    """Something a saga asks of a service."""
+
+
+def personal(default: Any = ...) -> Any:
+    """A field that holds personal data: the contract says so, and nothing keeps it longer."""
+    return Field(default, json_schema_extra={"personal": True})
+
+
+class SagaContext(BaseModel):
+    """Which step of which saga a command belongs to, so that the answer finds its way."""
+
+    model_config = ConfigDict(frozen=True)
+
+    saga_id: UUID
+    step: str
+    action: Literal["do", "undo"]
+    orchestrator: str
+    cancels: UUID | None = None
+    """For an undo, the event id of the do: it must never take effect from now on."""
+
+
+class Metadata(BaseModel):
+    """What travels with every message; see docs/architecture.md for each field."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    source_service: str
+    schema_version: int
+    correlation_id: str
+    causation_id: str | None = None
+    aggregate_id: str
+    aggregate_version: int | None = None
+    retry_count: int = 0
+    hlc: str
+    traceparent: str | None = None
+    saga: SagaContext | None = None
+
+
+class Envelope(BaseModel):
+    """One message on the wire."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    event_id: UUID
+    event_type: str
+    timestamp: datetime
+    payload: Payload
+    metadata: Metadata
+
+    def to_json(self) -> str:
+        """The wire form, as text."""
+        return self.model_dump_json(exclude_none=True)
+
+    @classmethod
+    def parse(cls, data: bytes | str) -> Self:
+        """Read the wire form. Raises Reject for anything that is not an envelope."""
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError as error:
+            raise Reject(f"not an envelope: {_faults(error)}") from None
+
+    @property
+    def ordering_key(self) -> str:
+        """Messages of one key arrive in the order they were emitted."""
+        return self.metadata.aggregate_id
+
+    def attributes(self) -> dict[str, str]:
+        """What a broker may filter and trace by, without opening the payload."""
+        found = {
+            "event_type": self.event_type,
+            "schema_version": str(self.metadata.schema_version),
+            "correlation_id": self.metadata.correlation_id,
+        }
+        if self.metadata.traceparent:
+            found["traceparent"] = self.metadata.traceparent
+        return found
+
+
+def envelope(
+    message: Message,
+    *,
+    source: str,
+    key: UUID | str | None = None,
+    version: int | None = None,
+    event_id: UUID | None = None,
+    saga: SagaContext | None = None,
+) -> Envelope:
+    """Wrap ``message``: stamped by the hybrid clock, correlated with the work at hand.
+
+    ``key`` defaults to the field the class names, ``event_id`` to a new UUIDv7.
+    """
+    identity = event_id or uuid7()
+    return Envelope(
+        event_id=identity,
+        event_type=message.type_name(),
+        timestamp=clocks.clock().now(),
+        payload=message.model_dump(mode="json"),
+        metadata=Metadata(
+            source_service=source,
+            schema_version=message.schema_version,
+            correlation_id=log.correlation_id.get() or str(identity),
+            causation_id=log.causation_id.get(),
+            aggregate_id=str(key if key is not None else getattr(message, message.key)),
+            aggregate_version=version,
+            hlc=clocks.hlc().tick(),
+            traceparent=log.traceparent.get(),
+            saga=saga,
+        ),
+    )
+
+
+def decode(env: Envelope, known: dict[str, type[Message]]) -> Message:
+    """The typed message of ``env``.
+
+    Raises UnknownType, or Reject for a version from the future or a payload that does not fit.
+    """
+    cls = known.get(env.event_type)
+    if cls is None:
+        raise UnknownType(env.event_type)
+    version, payload = env.metadata.schema_version, env.payload
+    while version != cls.schema_version:
+        upcast = cls.upcasters.get(version)
+        if upcast is None:
+            raise Reject(f"{env.event_type}: version {version} is unknown here")
+        payload, version = upcast(payload), version + 1
+    try:
+        return _validator(cls)(payload)
+    except ValidationError as error:
+        raise Reject(f"{env.event_type}: {_faults(error)}") from None
+
+
+@cache
+def _validator(cls: type[Message]) -> Callable[[Payload], Message]:
+    return cls.model_validate
+
+
+def _faults(error: ValidationError) -> str:
+    """Where and what, never the input: the text is stored and logged."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc']))}: {fault['type']}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    )

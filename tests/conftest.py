@@ -1,0 +1,94 @@
+"""One embedded PostgreSQL for a test session; a fresh database for whoever asks."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from infra import migrate as migrations
+from infra.local import postgres
+from shared.config import config
+from shared.db import Database
+
+_numbers = itertools.count(1)
+
+# A complete configuration for code under test; nothing here is a secret of anybody's.
+os.environ.update(
+    DENTALHELP_ENV="embedded",
+    BUS_URL="memory://",
+    KMS_KEY="local:" + base64.b64encode(bytes(range(32))).decode(),
+    BLIND_INDEX_KEY=base64.b64encode(bytes(range(32, 64))).decode(),
+    TOKEN_ISSUER="http://127.0.0.1:8080",
+    PUBLIC_URL="http://127.0.0.1:8080",
+    PUSH_ISSUER="dentalhelp-bus",
+    PUSH_JWKS_URL="file:///nonexistent/push-jwks.json",
+    PUSH_EMAIL="bus@dentalhelp.local",
+    PASSWORD_COST="low",
+)
+config.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Cluster]:
+    """A PostgreSQL of this session's own, without fsync: crashes of it are tested elsewhere."""
+    directory = Path(tempfile.mkdtemp(prefix="dentalhelp-pg-"))
+    running = postgres.start(directory / "data", {"fsync": "off", "synchronous_commit": "off"})
+    yield running
+    running.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_db(cluster: postgres.Cluster) -> Callable[[], str]:
+    """A function that makes an empty database and returns its (superuser's) URL."""
+
+    def make() -> str:
+        name = f"t{os.getpid()}_{next(_numbers)}"
+        admin = Database(cluster.admin_url)
+        admin.all(f"create database {name}")
+        admin.close()
+        return postgres.database_url(cluster.socket_dir, "postgres", cluster.password, name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def service_db(cluster: postgres.Cluster) -> Callable[[str], str]:
+    """A function that makes a migrated database of a service and returns its runtime URL.
+
+    The role is least-privileged as in production; a name without a folder gets the kit's tables.
+    """
+
+    def make(service: str) -> str:
+        name = f"t{os.getpid()}_{next(_numbers)}"
+        made = postgres.create_service_database(
+            cluster, name, f"{service}_t", password="runtime", owner_password="owner"
+        )
+        migrations.migrate(made.owner_url, service, role=f"{service}_t")
+        return made.url
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bus_url(cluster: postgres.Cluster) -> str:
+    """The embedded bus's database, migrated, for its runtime role; tests use their own topics."""
+    name = f"t{os.getpid()}_{next(_numbers)}"
+    made = postgres.create_service_database(
+        cluster, name, "bus_t", password="runtime", owner_password="owner"
+    )
+    migrations.migrate_bus(made.owner_url, role="bus_t")
+    return made.url
+
+
+@pytest.fixture(scope="session")
+def kit_db(service_db: Callable[[str], str]) -> Callable[[], str]:
+    """A function that makes a database with the kit's tables only."""
+    return lambda: service_db("kit")
