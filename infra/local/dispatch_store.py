@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from infra.local.dispatch_queue import Delivery, LaneName
 from shared.bus import Subscription, dead_letter_attributes
 from shared.db import Database, Row, Tx
+from shared.wire import Statement
 
 __all__ = ["DispatchStore", "Settlement"]
 
@@ -81,11 +82,10 @@ class DispatchStore:
 
     def take(self, rooms: Mapping[str, int]) -> list[Delivery]:
         """Take up to ``rooms`` waiting rows per subscription, oldest first."""
-        rows = self._database.all(
-            _TAKE,
-            subscriptions=[self._ids[name] for name in rooms],
-            rooms=list(rooms.values()),
-        )
+        numbers = [self._ids[name] for name in rooms]
+        take = Statement(_TAKE, {"subscriptions": numbers, "rooms": list(rooms.values())})
+        # Not silently repeated on a new connection: the first may have taken rows.
+        rows = self._database.pipeline(take)[0].rows
         return sorted(map(self._delivery, rows), key=lambda delivery: delivery.id)
 
     def rest(self, lane: LaneName, after: int, count: int) -> list[Delivery]:

@@ -70,10 +70,10 @@ class BusContract:
     def test_a_failure_keeps_its_key_in_order(self, bus: Harness) -> None:
         """While the first message of a key fails, the later ones of that key wait."""
         receiver = bus.subscribe()
-        receiver.fail("first", times=2)
+        receiver.fail("first", times=1)
         bus.publish(Text("first", "key"), Text("second", "key"))
         bus.until(lambda: "second" in receiver.handled())
-        assert ["first", "first", "first", "second"] == receiver.texts()
+        assert ["first", "first", "second"] == receiver.texts()
 
     def test_a_failing_key_holds_up_no_other(self, bus: Harness) -> None:
         """Other keys, and messages without one, go on while one key fails."""
@@ -86,11 +86,11 @@ class BusContract:
     def test_repeats_until_acknowledged(self, bus: Harness) -> None:
         """A failed message comes again, as the same message."""
         receiver = bus.subscribe()
-        receiver.fail("again", times=2)
+        receiver.fail("again", times=1)
         bus.publish(Text("again"))
         bus.until(lambda: bool(receiver.handled()))
         assert 1 == len({received.push.message_id for received in receiver.received})
-        assert [500, 500, 204] == [received.status for received in receiver.received]
+        assert [500, 204] == [received.status for received in receiver.received]
 
     @needs("attempts")
     def test_counts_delivery_attempts(self, bus: Harness) -> None:
@@ -138,10 +138,10 @@ class BusContract:
     def test_tries_for_ever_without_a_dead_letter_topic(self, bus: Harness) -> None:
         """Where no dead-letter topic is named, the number of attempts has no end."""
         receiver = bus.subscribe(max_attempts=1, min_backoff=0.02)
-        receiver.fail("stubborn", times=3)
+        receiver.fail("stubborn", times=2)
         bus.publish(Text("stubborn"))
         bus.until(lambda: bool(receiver.handled()))
-        assert 4 == len(receiver.received)
+        assert 3 == len(receiver.received)
         assert receiver.received[-1].push.delivery_attempt is None
 
     @needs("filters")
