@@ -31,7 +31,7 @@ class Handler:
     """One function for one message type; it returns the messages to send."""
 
     message: type[Message]
-    topic: str
+    topics: frozenset[str]
     call: Callable[[Message, Tx, Metadata], Iterable[Message] | None]
 
 
@@ -46,7 +46,7 @@ class Subscriptions:
         self, event: type[Event]
     ) -> Callable[[Callable[..., Iterable[Message] | None]], Callable[..., Any]]:
         """Handle ``event``, which arrives on the topic of its contracts module."""
-        return self._register(event, event.topic())
+        return self.register(event, frozenset({event.topic()}))
 
     def command(
         self, command: type[Command], *, sender: str
@@ -56,22 +56,24 @@ class Subscriptions:
         Only the sender may publish there, so nobody else can command us. A Problem below 500
         rolls the effect back and is the saga's answer.
         """
-        return self._register(command, sender)
+        return self.register(command, frozenset({sender}))
 
     @property
     def topics(self) -> frozenset[str]:
         """The topics to subscribe to; our own is not one: local commands are called directly."""
-        return frozenset(h.topic for h in self.handlers.values()) - {self.service}
+        return frozenset().union(*(h.topics for h in self.handlers.values())) - {self.service}
 
     @property
     def known(self) -> dict[str, type[Message]]:
         """Wire type -> class."""
         return {name: handler.message for name, handler in self.handlers.items()}
 
-    def _register(
-        self, message: type[Message], topic: str
+    def register(
+        self, message: type[Message], topics: frozenset[str]
     ) -> Callable[[Callable[..., Iterable[Message] | None]], Callable[..., Any]]:
-        def register(
+        """Handle ``message`` wherever it arrives among ``topics``. Raises TypeError on a second."""
+
+        def add(
             function: Callable[..., Iterable[Message] | None],
         ) -> Callable[..., Iterable[Message] | None]:
             name = message.type_name()
@@ -82,10 +84,10 @@ class Subscriptions:
             def call(received: Message, tx: Tx, meta: Metadata) -> Iterable[Message] | None:
                 return function(received, tx, meta) if wants_meta else function(received, tx)
 
-            self.handlers[name] = Handler(message, topic, call)
+            self.handlers[name] = Handler(message, topics, call)
             return function
 
-        return register
+        return add
 
 
 Replied = Callable[[Tx, Envelope, Problem | None], None]
@@ -103,7 +105,7 @@ def receive(
     try:
         message = decode(env, on.known)
         handler = on.handlers[name]
-        if topic is not None and topic != handler.topic:
+        if topic is not None and topic not in handler.topics:
             raise UnknownType(name)
         hlc().observe(env.metadata.hlc)
     except UnknownType:
