@@ -19,7 +19,7 @@ Attributes = Mapping[str, str]
 
 _LONGEST = 256  # bytes
 _TOKEN = re.compile(
-    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<word>[A-Za-z0-9_][A-Za-z0-9_-]*)|(?P<sign>!=|[=:.,()-]))'
+    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<name>[A-Za-z0-9_][A-Za-z0-9_-]*)|(?P<sign>!=|[=:.,()-]))'
 )
 
 
@@ -78,18 +78,18 @@ class _Parser:
         )
 
     def _term(self) -> Filter:
-        token = self._next()
-        if token in ("NOT", "-"):
+        word = self._next()
+        if word in ("NOT", "-"):
             return _negated(self._term())
-        if token == "(":
+        if word == "(":
             inner = self.expression()
             self._expect(")")
             return inner
-        if token == "hasPrefix":
+        if word == "hasPrefix":
             return self._prefix()
-        if token == "attributes":
+        if word == "attributes":
             return self._comparison()
-        raise ValueError(f"unexpected {token!r} in filter")
+        raise ValueError(f"unexpected {word!r} in filter")
 
     def _prefix(self) -> Filter:
         self._expect("(")
@@ -121,24 +121,24 @@ class _Parser:
         return equal if operator == "=" else _negated(equal)
 
     def _key(self) -> str:
-        token = self._next()
-        if token.startswith('"'):
-            return _unquoted(token)
-        if not re.fullmatch(r"[\w-]+", token, re.ASCII):
-            raise ValueError(f"expected an attribute's name, not {token!r}, in filter")
-        return token
+        word = self._next()
+        if word.startswith('"'):
+            return _unquoted(word)
+        if not re.fullmatch(r"[\w-]+", word, re.ASCII):
+            raise ValueError(f"expected an attribute's name, not {word!r}, in filter")
+        return word
 
     def _string(self) -> str:
-        token = self._next()
-        if not token.startswith('"'):
-            raise ValueError(f"expected a quoted value, not {token!r}, in filter")
-        return _unquoted(token)
+        word = self._next()
+        if not word.startswith('"'):
+            raise ValueError(f"expected a quoted value, not {word!r}, in filter")
+        return _unquoted(word)
 
     def _expect(self, *wanted: str) -> str:
-        token = self._next()
-        if token not in wanted:
-            raise ValueError(f"expected {' or '.join(wanted)}, not {token!r}, in filter")
-        return token
+        word = self._next()
+        if word not in wanted:
+            raise ValueError(f"expected {' or '.join(wanted)}, not {word!r}, in filter")
+        return word
 
     def _next(self) -> str:
         if not self.rest:
@@ -154,6 +154,6 @@ def _path(key: str) -> str:
     return f"$.{json.dumps(key)}"
 
 
-def _unquoted(token: str) -> str:
-    text: str = json.loads(token)
+def _unquoted(word: str) -> str:
+    text: str = json.loads(word)
     return text

@@ -14,13 +14,11 @@ __all__ = ["DispatchStore", "Settlement"]
 
 # Nothing here need survive a crash of PostgreSQL itself: a lost delete or count means one more
 # delivery. So these commits do not wait for the disk (the messages' own do).
-_FAST = "(select set_config('synchronous_commit', 'off', true)) as fast"
-
-_TAKE = f"""
+_TAKE = """
 with batch as (
   select d.id
     from unnest(:subscriptions::int[], :rooms::int[]) as s (id, room)
-   cross join {_FAST}
+   cross join (select set_config('synchronous_commit', 'off', true)) as fast
    cross join lateral (
      select id from delivery where subscription = s.id and not taken order by id limit s.room) d)
 update delivery set taken = true from batch where delivery.id = batch.id
@@ -35,10 +33,14 @@ _RELEASE = """
 update delivery set taken = false
  where taken and subscription = any(:subscriptions) and not id = any(:known)
 """
-_DELETE = f"delete from delivery using {_FAST} where id = any(:ids)"
-_COUNT = f"""
+_DELETE = """
+delete from delivery using (select set_config('synchronous_commit', 'off', true)) as fast
+ where id = any(:ids)
+"""
+_COUNT = """
 update delivery set attempts = c.attempts
-  from unnest(:ids::bigint[], :attempts::int[]) as c (id, attempts), {_FAST}
+  from unnest(:ids::bigint[], :attempts::int[]) as c (id, attempts),
+       (select set_config('synchronous_commit', 'off', true)) as fast
  where delivery.id = c.id
 """
 _DEAD_LETTER = """

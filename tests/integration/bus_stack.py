@@ -85,8 +85,15 @@ class Stack:
 
     def left(self) -> int:
         """How many deliveries are not acknowledged."""
+        return self._deliveries("count(*)")
+
+    def counted(self) -> int:
+        """The most failed attempts that any delivery has on record."""
+        return self._deliveries("coalesce(max(attempts), 0)")
+
+    def _deliveries(self, what: str) -> int:
         row = self.database.one(
-            "select count(*) as n from delivery d join subscription s on s.id = d.subscription"
+            f"select {what} as n from delivery d join subscription s on s.id = d.subscription"
             " where s.name like :name",
             name=f"%{self.topic}",
         )
