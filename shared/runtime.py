@@ -132,7 +132,7 @@ class Service:
             if "/jobs/" in path:
                 self._run(path.rpartition("/")[2], correlation)
             else:
-                self._receive(request.get_data())
+                self.deliver(request.get_data())
         except Problem as refused:
             return problem(refused, correlation)
         except BusUnavailable:
@@ -141,6 +141,11 @@ class Service:
             log.error("message_failed", exc=error, service=self.name, correlation=correlation)
             return problem(Problem(correlation_id=correlation), correlation)
         return make(204, b"", correlation)
+
+    def forget_connections(self, keys: Callable[[], list[dict[str, Any]]] | None = None) -> None:
+        """After ``install``: connect anew; ``keys`` as in the constructor (tests and tools)."""
+        self.__dict__.pop("_verifier", None)
+        self._keys = keys or self._keys
 
     @cached_property
     def _verifier(self) -> Verifier:
@@ -152,7 +157,8 @@ class Service:
     def _authenticate(self, authorization: str | None) -> Caller:
         return self._verifier.authenticate(authorization)
 
-    def _receive(self, body: bytes) -> None:
+    def deliver(self, body: bytes) -> None:
+        """Let a push's ``body`` take effect; who may push has been checked. Raises as receive."""
         push = parse_push(body)
         db = database(self.name)
         topic = push.subscription.removeprefix(f"{self.name}.")

@@ -69,13 +69,15 @@ class AccessRevoked(_Person):
 
 
 class CreateUser(Command):
-    """Make the account of a registration. Handled within auth, in the registration's transaction.
-
-    What the account needs is already in auth's hands, so the command carries the reference only.
-    """
+    """Make the account of a registration; handled within auth, in the same transaction."""
 
     key: ClassVar[str] = "person_id"
+
     person_id: UUID
+    email: str | None = personal(default=None)
+    password_hash: str | None = personal(default=None)
+    national_id: str | None = personal(default=None)
+    language: Language = "en"
 
 
 class RemoveUser(Command):

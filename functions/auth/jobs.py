@@ -1,0 +1,24 @@
+"""What a schedule triggers in auth."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from functions.auth.service import keys
+from shared.jobs import Jobs
+
+__all__ = ["jobs"]
+
+jobs = Jobs()
+
+
+@jobs("rotate-keys", every=timedelta(hours=1))
+def rotate_keys() -> int:
+    """The next signing key, when the newest is old."""
+    return keys.rotate()
+
+
+@jobs("purge", every=timedelta(hours=1))
+def purge() -> int:
+    """Tokens, sessions, attempts and keys that can matter no more."""
+    return keys.purge()

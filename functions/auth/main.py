@@ -1,0 +1,31 @@
+"""Deploy targets of auth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.auth import api, handlers, jobs, sagas
+from functions.auth.service.keys import verification_keys
+from shared.runtime import Service
+
+if TYPE_CHECKING:
+    from flask import Request, Response
+
+service = Service(
+    "auth",
+    api=api.api,
+    handlers=handlers.on,
+    sagas=[sagas.registration],
+    jobs=jobs.jobs,
+    keys=verification_keys,
+)
+
+
+def http(request: Request) -> Response:
+    """Calls under /api/auth."""
+    return service.http(request)
+
+
+def events(request: Request) -> Response:
+    """Pushes and the schedule."""
+    return service.events(request)

@@ -1,0 +1,1 @@
+"""Auth's use cases: load, decide, save, one transaction each."""

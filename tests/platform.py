@@ -1,0 +1,144 @@
+"""The services of the platform in one process: real databases, an in-memory bus, real requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.test import TestResponse
+
+from functions.auth.main import service as auth
+from functions.auth.service import accounts
+from functions.auth.service.keys import verification_keys
+from functions.patient.main import service as patient
+from shared import runtime
+from shared.bus import Subscription
+from shared.db import Database
+from shared.outbox import Outbox
+from shared.runtime import Service
+from shared.testing_bus import MemoryBus
+
+__all__ = ["CNP", "PASSWORD", "Platform", "person"]
+
+PASSWORD = "gravel-otter-sings-4"  # noqa: S105
+CNP = "2950101123451"
+
+
+def person(email: str, **more: Any) -> dict[str, Any]:
+    """A registration's body."""
+    return {
+        "email": email,
+        "password": PASSWORD,
+        "first_name": "Ana",
+        "last_name": "Popescu",
+        **more,
+    }
+
+
+class Platform:
+    """auth and patient on fresh databases; ``drain`` delivers what was published."""
+
+    def __init__(self, service_db: Callable[[str], str]) -> None:
+        self.bus = MemoryBus()
+        self.services: Mapping[str, Service] = {"auth": auth, "patient": patient}
+        self.databases = {name: self._install(name, service_db(name)) for name in self.services}
+        self.bus.topic(*self.services, *(f"{name}.dead-letters" for name in self.services))
+        for service in self.services.values():
+            for topic in (*service.topics, f"{service.name}.dead-letters"):
+                self._subscribe(service, topic)
+        self.client = self._app().test_client()
+
+    def _install(self, name: str, url: str) -> Database:
+        box = Outbox(name, self.bus)
+        db = Database(url, outbox=box)
+        box.bind(db)
+        runtime.install(name, db)
+        service = self.services[name]
+        service.forget_connections(verification_keys)
+        return db
+
+    def _subscribe(self, service: Service, topic: str) -> None:
+        name = topic if topic.startswith(f"{service.name}.") else f"{service.name}.{topic}"
+
+        def receiver(body: bytes) -> int:
+            service.deliver(body)
+            return 204
+
+        dead = None if topic.endswith(".dead-letters") else f"{service.name}.dead-letters"
+        self.bus.subscribe(
+            Subscription(name, topic, service.name, "http://memory", dead_letter_topic=dead),
+            receiver,
+        )
+
+    def _app(self) -> Flask:
+        app = Flask("platform")
+
+        @app.route("/<path:path>", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+        def dispatch(path: str) -> Response:
+            for service in self.services.values():
+                if f"/{path}/".startswith(f"{service.prefix}/"):
+                    return service.http(request)
+            raise LookupError(path)
+
+        return app
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> TestResponse:
+        """One request, as JSON, by whoever ``token`` belongs to."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+        data = None if body is None else json.dumps(body)
+        return self.client.open(path, method=method, data=data, headers=sent)
+
+    def drain(self) -> None:
+        """Deliver everything that is due."""
+        self.bus.drain()
+
+    def register(self, email: str, **more: Any) -> dict[str, Any]:
+        """Register a patient and wait until the saga has ended; the answer's body."""
+        response = self.call("POST", "/api/auth/register", person(email, **more))
+        assert 201 == response.status_code, response.text
+        self.drain()
+        found: dict[str, Any] = response.json or {}
+        return found
+
+    def login(self, email: str, password: str = PASSWORD) -> dict[str, Any]:
+        """The tokens of a new session."""
+        response = self.call("POST", "/api/auth/login", {"email": email, "password": password})
+        assert 200 == response.status_code, response.text
+        found: dict[str, Any] = response.json or {}
+        return found
+
+    def token(self, email: str, password: str = PASSWORD) -> str:
+        """An access token."""
+        return str(self.login(email, password)["access_token"])
+
+    def admin(self) -> str:
+        """The access token of a group-wide ADMIN."""
+        accounts.first_admin("admin@example.com", PASSWORD)
+        return self.token("admin@example.com")
+
+    def staff(self, email: str, *roles: Mapping[str, str]) -> str:
+        """The access token of a new staff member with ``roles``."""
+        body = {
+            "email": email,
+            "first_name": "Ion",
+            "last_name": "Ionescu",
+            "password": PASSWORD,
+            "roles": list(roles),
+        }
+        response = self.call("POST", "/api/auth/users", body, token=self.admin())
+        assert 201 == response.status_code, response.text
+        return self.token(email)
