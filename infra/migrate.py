@@ -51,11 +51,7 @@ def _apply(owner_url: str, sources: list[tuple[str, Path]], role: str) -> list[s
     db = Database(owner_url)
     applied: list[str] = []
     try:
-        db.all(
-            "create table if not exists schema_migrations ("
-            "name text primary key, sha256 text not null,"
-            " applied_at timestamptz not null default clock_timestamp())"
-        )
+        db.transaction(_prepare, isolation="READ COMMITTED")
         for name, sql in _files(sources):
 
             def step(tx: Tx, name: str = name, sql: str = sql) -> bool:
@@ -63,22 +59,39 @@ def _apply(owner_url: str, sources: list[tuple[str, Path]], role: str) -> list[s
 
             if db.transaction(step, isolation="READ COMMITTED"):
                 applied.append(name)
-        if applied:
-            for grant in (
-                "grant usage on schema public to",
-                "grant select, insert, update, delete on all tables in schema public to",
-                "grant usage, select on all sequences in schema public to",
-                "grant execute on all functions in schema public to",
-            ):
-                db.all(f'{grant} "{role}"')
-            db.all(f'revoke insert, update, delete on schema_migrations from "{role}"')
+        # Also when nothing was applied: the run that did may have died before this.
+        db.transaction(lambda tx: _grant(tx, role), isolation="READ COMMITTED")
     finally:
         db.close()
     return applied
 
 
-def _step(tx: Tx, name: str, sql: str) -> bool:
+def _alone(tx: Tx) -> None:
+    """Wait until no other run is in a step."""
     tx.value("select pg_advisory_xact_lock(:lock)", lock=_LOCK)
+
+
+def _prepare(tx: Tx) -> None:
+    _alone(tx)
+    tx.run(
+        "create table if not exists schema_migrations ("
+        "name text primary key, sha256 text not null,"
+        " applied_at timestamptz not null default clock_timestamp())"
+    )
+
+
+def _grant(tx: Tx, role: str) -> None:
+    _alone(tx)
+    tx.run(f'''
+        grant usage on schema public to "{role}";
+        grant select, insert, update, delete on all tables in schema public to "{role}";
+        grant usage, select on all sequences in schema public to "{role}";
+        grant execute on all functions in schema public to "{role}";
+        revoke all on schema_migrations from "{role}"''')
+
+
+def _step(tx: Tx, name: str, sql: str) -> bool:
+    _alone(tx)
     digest = hashlib.sha256(sql.encode()).hexdigest()
     done = tx.value("select sha256 from schema_migrations where name = :name", name=name)
     if done is not None:

@@ -13,15 +13,23 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
-from uuid import UUID
+from typing import Any, Literal, Protocol, TypeVar
 
 from shared import log
+from shared.connect import connect
 from shared.errors import Unavailable
-from shared.wire import Answer, ConnectionLost, Row, SqlError, Statement, Wire, connect
-
-if TYPE_CHECKING:
-    from shared.messages import Message, SagaContext
+from shared.tx import (
+    CheckViolation,
+    ConstraintViolation,
+    ExclusionViolation,
+    ForeignKeyViolation,
+    LockTimeout,
+    Pending,
+    Tx,
+    UniqueViolation,
+    translated,
+)
+from shared.wire import Answer, ConnectionLost, Row, SqlError, Statement, Wire
 
 __all__ = [
     "CheckViolation",
@@ -32,6 +40,7 @@ __all__ = [
     "ForeignKeyViolation",
     "Isolation",
     "LockTimeout",
+    "Pending",
     "Row",
     "Tx",
     "UniqueViolation",
@@ -46,44 +55,8 @@ _RETRYABLE = {"40001", "40P01"}
 _AWAY = {"57P01", "57P02", "57P03", "53300", "25P03", "25P04", "57P05"}
 
 
-class ConstraintViolation(Exception):
-    """A constraint refused the write; ``constraint`` names it."""
-
-    def __init__(self, constraint: str) -> None:
-        self.constraint = constraint
-        super().__init__(constraint)
-
-
-class UniqueViolation(ConstraintViolation):
-    """SQLSTATE 23505."""
-
-
-class ForeignKeyViolation(ConstraintViolation):
-    """SQLSTATE 23503."""
-
-
-class CheckViolation(ConstraintViolation):
-    """SQLSTATE 23514."""
-
-
-class ExclusionViolation(ConstraintViolation):
-    """SQLSTATE 23P01."""
-
-
-class LockTimeout(Unavailable):
-    """Somebody else is changing the same thing: repeat this shortly."""
-
-
 class Contention(Unavailable):
     """Too many changes of the same thing at once: repeat this shortly."""
-
-
-_VIOLATIONS: dict[str, type[ConstraintViolation]] = {
-    "23505": UniqueViolation,
-    "23503": ForeignKeyViolation,
-    "23514": CheckViolation,
-    "23P01": ExclusionViolation,
-}
 
 
 class Outbox(Protocol):
@@ -96,114 +69,8 @@ class Outbox(Protocol):
         """Publish after the commit. Never raises: what is left, the sweeper sends."""
 
 
-class Pending:
-    """A message emitted in a transaction that is not committed yet."""
-
-    __slots__ = ("event_id", "key", "message", "saga", "version")
-
-    def __init__(
-        self,
-        message: Message,
-        key: UUID | str | None,
-        version: int | None,
-        event_id: UUID | None,
-        saga: SagaContext | None,
-    ) -> None:
-        self.message = message
-        self.key = key
-        self.version = version
-        self.event_id = event_id
-        self.saga = saga
-
-
-class Tx:
-    """An open transaction. Statements take ``:name`` parameters; rows are dicts."""
-
-    def __init__(self, wire: Wire, begin: str) -> None:
-        self._wire = wire
-        self._begin: str | None = begin
-        self.open = False
-        """The server may hold a transaction for us."""
-        self.exchanges = 0
-        self.pending: list[Pending] = []
-
-    def all(self, sql: str, **params: Any) -> list[Row]:
-        """Every row. Raises ConstraintViolation, LockTimeout."""
-        return self._exchange(Statement(sql, params)).rows
-
-    def one(self, sql: str, **params: Any) -> Row | None:
-        """The first row, or None."""
-        rows = self.all(sql, **params)
-        return rows[0] if rows else None
-
-    def value(self, sql: str, **params: Any) -> Any:
-        """The first column of the first row, or None."""
-        row = self.one(sql, **params)
-        return None if row is None else next(iter(row.values()))
-
-    def run(self, sql: str, **params: Any) -> int:
-        """How many rows it touched."""
-        return self._exchange(Statement(sql, params)).count
-
-    def emit(
-        self,
-        message: Message,
-        *,
-        key: UUID | str | None = None,
-        version: int | None = None,
-        event_id: UUID | None = None,
-        saga: SagaContext | None = None,
-    ) -> None:
-        """Send ``message`` if and only if this transaction commits.
-
-        The caller has inserted, or locked *and changed*, the row that ``key`` names: that is
-        what keeps one key's messages in order under every isolation level (docs/kit.md).
-        """
-        self.pending.append(Pending(message, key, version, event_id, saga))
-
-    def finish(self, sql: str, **params: Any) -> list[Row]:
-        """Run one last statement and COMMIT in the same round trip."""
-        return self._exchange(Statement(sql, params), commit=True).rows
-
-    def commit(self) -> None:
-        """Commit what was begun."""
-        if self.open:
-            self._send([Statement("COMMIT")])
-            self.open = False
-
-    def rollback(self) -> None:
-        """Undo everything; a broken connection has done so by itself."""
-        if self.open:
-            self.open = False
-            self._wire.exchange(Statement("ROLLBACK"))
-
-    def _exchange(self, statement: Statement, *, commit: bool = False) -> Answer:
-        batch = [statement]
-        at = 0
-        if self._begin is not None:
-            batch.insert(0, Statement(self._begin))
-            self._begin, at = None, 1
-        if commit:
-            batch.append(Statement("COMMIT"))
-        self.open = True
-        answer = self._send(batch)[at]
-        self.open = not commit
-        return answer
-
-    def _send(self, batch: list[Statement]) -> list[Answer]:
-        self.exchanges += 1
-        try:
-            return self._wire.exchange(*batch)
-        except SqlError as error:
-            raise _translated(error) from None
-
-
-def _translated(error: SqlError) -> Exception:
-    if violation := _VIOLATIONS.get(error.code):
-        return violation(error.constraint)
-    if error.code == "55P03":
-        return LockTimeout()
-    return error
+def _away(error: SqlError) -> bool:
+    return error.code in _AWAY or error.code.startswith("08")
 
 
 class Database:
@@ -235,6 +102,7 @@ class Database:
                 time.sleep(random.uniform(0, 0.002 * 2**attempt))
             fresh = self._fresh()
             tx = Tx(self._wire(), begin)
+            self._local.tx = tx
             try:
                 result = work(tx)
                 leased = None
@@ -247,17 +115,19 @@ class Database:
                 if self._again(error, tx, fresh=fresh):
                     continue
                 raise
+            finally:
+                self._local.tx = None
             if leased is not None and self.outbox is not None:
                 self.outbox.publish(leased)
             return result
         log.warning("transaction_contention", attempts=_ATTEMPTS)
         raise Contention
 
-    def all(self, sql: str, **params: Any) -> list[Row]:
+    def all(self, sql: str, /, **params: Any) -> list[Row]:
         """The rows of one read in a snapshot of its own: one round trip."""
         return self.pipeline(Statement(sql, params), repeatable=True)[0].rows
 
-    def one(self, sql: str, **params: Any) -> Row | None:
+    def one(self, sql: str, /, **params: Any) -> Row | None:
         """The first row of ``all``, or None."""
         rows = self.all(sql, **params)
         return rows[0] if rows else None
@@ -277,12 +147,12 @@ class Database:
                 if last or fresh or not repeatable:
                     raise Unavailable("The database is away.") from None
             except SqlError as error:
-                if error.code in _AWAY:
+                if _away(error):
                     self.close()
                     if not last and not fresh and repeatable:
                         continue
                     raise Unavailable("The database is away.") from None
-                raise _translated(error) from None
+                raise translated(error) from None
         raise AssertionError("unreachable")
 
     def close(self) -> None:
@@ -297,6 +167,9 @@ class Database:
         return getattr(self._local, "wire", None) is None or self._local.pid != os.getpid()
 
     def _wire(self) -> Wire:
+        if getattr(self._local, "tx", None) is not None:
+            # It would run inside that transaction, and end it.
+            raise RuntimeError("a transaction is open on this thread: use its tx")
         if self._fresh():
             try:
                 # A forked child must not share its parent's connection: keep the owner's pid.
@@ -309,15 +182,11 @@ class Database:
 
     def _again(self, error: BaseException, tx: Tx, *, fresh: bool) -> bool:
         """Clean up after ``error``; whether the transaction should run again."""
-        lost = isinstance(error, ConnectionLost) or (
-            isinstance(error, SqlError) and error.code in _AWAY
-        )
-        began = tx.open
-        if lost:
+        if isinstance(error, ConnectionLost) or (isinstance(error, SqlError) and _away(error)):
             tx.open = False
             self.close()
             # A connection that died while idle fails its first statement: nothing has happened.
-            if not fresh and began and tx.exchanges == 1:
+            if not fresh and tx.exchanges == 1 and not tx.committing:
                 return True
             log.warning("database_lost")
             raise Unavailable("The database is away.") from None

@@ -18,6 +18,7 @@ from shared.clocks import hlc
 from shared.db import Database, Tx
 from shared.errors import Problem, Reject
 from shared.messages import Command, Envelope, Event, Message, Metadata, UnknownType, decode
+from shared.wire import SqlError
 
 __all__ = ["Handler", "Outcome", "Subscriptions", "receive", "store_dead_letter"]
 
@@ -99,7 +100,8 @@ def receive(
     """Let ``env`` take effect once. ``replied`` emits a command's answer to its saga.
 
     ``topic`` is where it arrived, when known: a message on another topic than its handler's is
-    unknown. Raises Unavailable (the broker should redeliver) and whatever the handler raises.
+    unknown. Raises Unavailable (the broker should redeliver) and whatever else the handler raises
+    but Reject.
     """
     name = env.event_type
     try:
@@ -117,7 +119,7 @@ def receive(
     refusal: Problem | None = None
 
     def work(tx: Tx) -> Outcome:
-        if not _first_time(tx, env):
+        if not _first_time(tx, env, command=isinstance(message, Command)):
             return "duplicate"
         if refusal is None:
             for sent in handler.call(message, tx, env.metadata) or ():
@@ -133,7 +135,10 @@ def receive(
     ):
         try:
             return _transact(db, work)
-        except Reject as reason:
+        except (Reject, SqlError) as reason:
+            # Class 22: a value the database cannot hold, today or tomorrow (NUL, too long...).
+            if isinstance(reason, SqlError) and not reason.code.startswith("22"):
+                raise
             store_dead_letter(db, str(env.event_id), env.to_json(), str(reason), event_type=name)
             return "rejected"
         except Problem as problem:
@@ -147,11 +152,12 @@ def _transact(db: Database, work: Callable[[Tx], Outcome]) -> Outcome:
     return db.transaction(work, isolation="READ COMMITTED", lock_timeout=LOCK_TIMEOUT)
 
 
-def _first_time(tx: Tx, env: Envelope) -> bool:
+def _first_time(tx: Tx, env: Envelope, *, command: bool) -> bool:
     """Claim the message; an undo also claims its do, which may then never take effect."""
     ids: list[UUID] = [env.event_id]
-    if env.metadata.saga is not None and env.metadata.saga.cancels is not None:
-        ids.append(env.metadata.saga.cancels)
+    saga = env.metadata.saga
+    if command and saga is not None and saga.action == "undo" and saga.cancels is not None:
+        ids.append(saga.cancels)
     new = tx.all(
         "insert into inbox (event_id) select unnest(:ids::uuid[])"
         " on conflict do nothing returning event_id",
@@ -175,11 +181,16 @@ def store_dead_letter(
         lambda tx: tx.run(
             "insert into dead_letters (id, event_type, body, reason, attempts)"
             " values (:id, :event_type, :body, :reason, :attempts) on conflict (id) do nothing",
-            id=identity,
+            id=_storable(identity)[:500],
             event_type=event_type,
-            body=body,
-            reason=reason[:2000],
+            body=_storable(body),
+            reason=_storable(reason)[:2000],
             attempts=attempts,
         ),
         isolation="READ COMMITTED",
     )
+
+
+def _storable(text: str) -> str:
+    """``text`` without what PostgreSQL's text cannot hold: NUL and lone surrogates."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

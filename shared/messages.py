@@ -7,13 +7,12 @@ the class, its topic the contracts module it lives in. The envelope is JSON that
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from shared import clocks, log
 from shared.errors import Reject
@@ -27,6 +26,7 @@ __all__ = [
     "Metadata",
     "SagaContext",
     "UnknownType",
+    "attributes",
     "decode",
     "envelope",
     "personal",
@@ -83,6 +83,15 @@ def personal(default: Any = ...) -> Any:
     return Field(default, json_schema_extra={"personal": True})
 
 
+# https://www.w3.org/TR/trace-context/#traceparent-header
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+def _trace(value: Any) -> Any:
+    """A malformed trace is no reason to refuse a message: forget it."""
+    return value if isinstance(value, str) and _TRACEPARENT.fullmatch(value) else None
+
+
 class SagaContext(BaseModel):
     """Which step of which saga a command belongs to, so that the answer finds its way."""
 
@@ -103,13 +112,14 @@ class Metadata(BaseModel):
 
     source_service: str
     schema_version: int
-    correlation_id: str
+    # What we copy into messages of our own must fit every broker (Pub/Sub: 1024 bytes).
+    correlation_id: str = Field(max_length=128)
     causation_id: str | None = None
-    aggregate_id: str
+    aggregate_id: str = Field(min_length=1, max_length=256)
     aggregate_version: int | None = None
     retry_count: int = 0
     hlc: str
-    traceparent: str | None = None
+    traceparent: Annotated[str | None, BeforeValidator(_trace)] = None
     saga: SagaContext | None = None
 
 
@@ -120,7 +130,7 @@ class Envelope(BaseModel):
 
     event_id: UUID
     event_type: str
-    timestamp: datetime
+    timestamp: AwareDatetime
     payload: Payload
     metadata: Metadata
 
@@ -143,14 +153,19 @@ class Envelope(BaseModel):
 
     def attributes(self) -> dict[str, str]:
         """What a broker may filter and trace by, without opening the payload."""
-        found = {
-            "event_type": self.event_type,
-            "schema_version": str(self.metadata.schema_version),
-            "correlation_id": self.metadata.correlation_id,
-        }
-        if self.metadata.traceparent:
-            found["traceparent"] = self.metadata.traceparent
-        return found
+        return attributes(self.event_type, self.metadata.model_dump())
+
+
+def attributes(event_type: str, metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The broker's attributes of a message; ``metadata`` as it stands in the envelope."""
+    found = {
+        "event_type": event_type,
+        "schema_version": str(metadata["schema_version"]),
+        "correlation_id": metadata["correlation_id"],
+    }
+    if metadata.get("traceparent"):
+        found["traceparent"] = metadata["traceparent"]
+    return found
 
 
 def envelope(
@@ -199,11 +214,15 @@ def decode(env: Envelope, known: dict[str, type[Message]]) -> Message:
         upcast = cls.upcasters.get(version)
         if upcast is None:
             raise Reject(f"{env.event_type}: version {version} is unknown here")
-        payload, version = upcast(payload), version + 1
+        try:
+            payload, version = upcast(payload), version + 1
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Reject(f"{env.event_type}: version {version}: {type(error).__name__}") from None
     try:
         return _validator(cls)(payload)
     except ValidationError as error:
-        raise Reject(f"{env.event_type}: {_faults(error)}") from None
+        # Below the first name there may be a dictionary's keys, which are input.
+        raise Reject(f"{env.event_type}: {_faults(error, depth=1)}") from None
 
 
 @cache
@@ -211,9 +230,9 @@ def _validator(cls: type[Message]) -> Callable[[Payload], Message]:
     return cls.model_validate
 
 
-def _faults(error: ValidationError) -> str:
+def _faults(error: ValidationError, depth: int | None = None) -> str:
     """Where and what, never the input: the text is stored and logged."""
     return "; ".join(
-        f"{'.'.join(map(str, fault['loc']))}: {fault['type']}"
+        f"{'.'.join(map(str, fault['loc'][:depth]))}: {fault['type']}"
         for fault in error.errors(include_input=False, include_url=False, include_context=False)
     )

@@ -21,13 +21,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared import log
+from shared import outbox_sql as sql
 from shared.bus import BusUnavailable, Publisher
 from shared.errors import Unavailable
-from shared.messages import Envelope, envelope
-from shared.wire import ConnectionLost, SqlError, Statement
+from shared.messages import attributes, envelope
+from shared.wire import SqlError, Statement
 
 if TYPE_CHECKING:
-    from shared.db import Database, Pending, Row, Tx
+    from shared.db import Database, Row
+    from shared.tx import Pending, Tx
 
 __all__ = ["Leased", "Outbox"]
 
@@ -36,74 +38,16 @@ WRITER_LEASE_S = 10
 SWEEPER_LEASE_S = 30
 # A writer whose lease is nearly over must not publish: somebody else may be about to.
 _MARGIN_S = 2
-_KEYS = 200
-_PER_KEY = 500
 _AWAY_PAUSE_S = 1.0
-
-_INSERT = """
-with f as materialized (select nextval('outbox_fence') as fence)
-insert into outbox (topic, key, envelope, fence, lease_until)
-select m.topic, m.key, m.envelope, f.fence,
-       case when exists (select from outbox o where o.topic = m.topic and o.key = m.key)
-            then '-infinity'::timestamptz
-            else clock_timestamp() + make_interval(secs => :lease) end
-  from f, rows from (json_to_recordset(:rows::json) as (topic text, key text, envelope text))
-          with ordinality as m(topic, key, envelope, n)
- order by m.n
-returning id, fence, lease_until > '-infinity' as mine
-"""
-
-_MARK = "delete from outbox where id = any(:ids::bigint[]) and fence = :fence"
-
-# The run at the head of each of some keys, if nobody holds it.
-_CLAIM_KEYS = """
-with f as materialized (select nextval('outbox_fence') as fence),
-k as (select * from unnest(:topics::text[], :keys::text[]) as k(topic, key)),
-h as materialized (
-  select o.topic, o.key, o.id from k join outbox o on o.id =
-         (select min(x.id) from outbox x where x.topic = k.topic and x.key = k.key)
-   where o.lease_until < clock_timestamp() for update of o skip locked),
-r as (
-  select x.id from h cross join lateral (
-    select o.id from outbox o where o.topic = h.topic and o.key = h.key and o.id >= h.id
-     order by o.id limit :per_key) x)
-update outbox o set fence = f.fence, attempts = attempts + 1,
-       lease_until = clock_timestamp() + make_interval(secs => :lease)
-  from r, f where o.id = r.id
-returning o.id, o.topic, o.key, o.envelope, o.fence, o.attempts
-"""
-
-# The same for up to :n keys after (:topic, :key), found by a skip scan over the index.
-_CLAIM_NEXT = """
-with recursive f as materialized (select nextval('outbox_fence') as fence),
-k (topic, key, id, n) as (
-  (select topic, key, id, 1 from outbox where (topic, key) > (:topic::text, :key::text)
-    order by topic, key, id limit 1)
-  union all
-  select x.* from k cross join lateral (
-    select o.topic, o.key, o.id, k.n + 1 from outbox o
-     where (o.topic, o.key) > (k.topic, k.key) order by o.topic, o.key, o.id limit 1) x
-   where k.n < :n),
-h as materialized (
-  select o.topic, o.key, o.id from k join outbox o on o.id = k.id
-   where o.lease_until < clock_timestamp() for update of o skip locked),
-r as (
-  select x.id from h cross join lateral (
-    select o.id from outbox o where o.topic = h.topic and o.key = h.key and o.id >= h.id
-     order by o.id limit :per_key) x),
-claimed as (
-  update outbox o set fence = f.fence, attempts = attempts + 1,
-         lease_until = clock_timestamp() + make_interval(secs => :lease)
-    from r, f where o.id = r.id
-  returning o.id, o.topic, o.key, o.envelope, o.fence, o.attempts)
-select c.*, l.topic as last_topic, l.key as last_key, l.n as seen
-  from (select topic, key, n from k order by n desc limit 1) l left join claimed c on true
-"""
-
-_RELEASE = """
-update outbox set lease_until = clock_timestamp() + make_interval(secs => :wait)
- where id = any(:ids::bigint[]) and fence = :fence
-"""
+# How long a request may go on sending what gathered behind its own rows.
+_DRAIN_S = 1.0
+# Keys of one claim, and rows of one publish: what a small instance can hold, and what the broker
+# takes well within a lease. The fewer keys are left, the longer are their runs.
+_KEYS = 200
+_ROWS = 2000
+# Larger than any message that makes sense and below every broker's limit: a message the broker
+# can never take would stop its key for ever.
+_MAX_BYTES = 1 << 20
 
 
 @dataclass(slots=True)
@@ -114,6 +58,21 @@ class Leased:
     behind: list[tuple[str, str]]
     deadline: float
     """On this process's monotonic clock (s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A row as the bus wants it: the text goes out as it was written."""
+
+    ordering_key: str
+    text: str
+
+    def to_json(self) -> str:
+        return self.text
+
+    def attributes(self) -> dict[str, str]:
+        read = json.loads(self.text)
+        return attributes(read["event_type"], read["metadata"])
 
 
 class Outbox:
@@ -146,16 +105,17 @@ class Outbox:
                 event_id=item.event_id,
                 saga=item.saga,
             )
-            texts.append(
-                {"topic": self._service, "key": sent.ordering_key, "envelope": sent.to_json()}
-            )
-        found = tx.finish(_INSERT, rows=json.dumps(texts), lease=lease)
+            text = sent.to_json()
+            if len(text.encode()) > _MAX_BYTES:
+                raise ValueError(f"{sent.event_type} is too large to send")
+            texts.append({"topic": self._service, "key": sent.ordering_key, "envelope": text})
+        found = tx.finish(sql.INSERT, rows=json.dumps(texts), lease=lease)
         rows, behind = [], []
-        for text, row in zip(texts, sorted(found, key=lambda row: row["id"]), strict=True):
+        for written, row in zip(texts, sorted(found, key=lambda row: row["id"]), strict=True):
             if row["mine"]:
-                rows.append({**text, **row})
+                rows.append({**written, **row})
             else:
-                behind.append((text["topic"], text["key"]))
+                behind.append((written["topic"], written["key"]))
         return Leased(rows, list(dict.fromkeys(behind)), deadline)
 
     def publish(self, leased: Leased) -> None:
@@ -163,16 +123,17 @@ class Outbox:
         try:
             if time.monotonic() < self._away_until:
                 return
-            keys = leased.behind + [(row["topic"], row["key"]) for row in leased.rows]
-            rows = leased.rows if time.monotonic() < leased.deadline else []
-            self._drain(rows, list(dict.fromkeys(keys)))
+            now = time.monotonic()
+            rows = leased.rows if now < leased.deadline else []
+            if rows or leased.behind:
+                self._drain(rows, leased.behind, now + _DRAIN_S)
             self._sweep_now_and_then()
         except (BusUnavailable, Unavailable) as error:
             log.warning("outbox_left_to_sweeper", reason=type(error).__name__)
         except Exception as error:  # noqa: BLE001 -- the commit stands: the caller must hear so
             log.error("outbox_publish_failed", exc=error)
 
-    def sweep(self, *, budget_s: float = 20.0, keys: int = _KEYS, per_key: int = _PER_KEY) -> int:
+    def sweep(self, *, budget_s: float = 20.0) -> int:
         """Publish every run whose lease is over, key by key; how many rows were sent.
 
         Any number of sweepers may run at once. Raises BusUnavailable, Unavailable.
@@ -180,19 +141,20 @@ class Outbox:
         sent, topic, key = 0, "", ""
         until = time.monotonic() + budget_s
         while time.monotonic() < until:
-            claim = Statement(
-                _CLAIM_NEXT,
-                {"topic": topic, "key": key, "n": keys, "per_key": per_key}
-                | {"lease": SWEEPER_LEASE_S},
+            found = self._database.all(
+                sql.CLAIM_NEXT,
+                topic=topic,
+                key=key,
+                n=_KEYS,
+                per_key=_ROWS // _KEYS,
+                lease=SWEEPER_LEASE_S,
             )
-            found = self._database.pipeline(claim)[0].rows
             if not found:
                 break
-            rows = [row for row in found if row["id"] is not None]
-            if rows:
-                owned = list(dict.fromkeys((row["topic"], row["key"]) for row in rows))
-                sent += self._drain(rows, owned, until=until, per_key=per_key)
-            topic, key = found[0]["last_topic"], found[0]["last_key"]
+            last = found.pop()
+            topic, key = last["topic"], last["key"]
+            if found:
+                sent += self._drain(found, [], until)
         return sent
 
     def backlog(self) -> Row:
@@ -209,16 +171,11 @@ class Outbox:
             raise RuntimeError("bind the outbox to its database first")
         return self._db
 
-    def _drain(
-        self,
-        rows: list[Row],
-        keys: Sequence[tuple[str, str]],
-        *,
-        until: float | None = None,
-        per_key: int = _PER_KEY,
-    ) -> int:
-        """Publish ``rows`` and mark them, then go on with what waits behind ``keys``."""
-        until = until or time.monotonic() + WRITER_LEASE_S
+    def _drain(self, rows: list[Row], keys: Sequence[tuple[str, str]], until: float) -> int:
+        """Publish ``rows`` and mark them, then go on with what waits behind them and ``keys``.
+
+        At ``until`` (s, monotonic) it stops; what is left is nobody's and free to claim.
+        """
         sent = 0
         while True:
             batch: list[Statement] = []
@@ -226,17 +183,17 @@ class Outbox:
                 rows.sort(key=lambda row: row["id"])
                 self._send(rows)
                 sent += len(rows)
-                params = {"ids": [row["id"] for row in rows], "fence": rows[0]["fence"]}
-                batch.append(Statement(_MARK, params))
+                batch.append(Statement(sql.MARK, _held(rows)))
+            keys = list(dict.fromkeys([*keys, *((row["topic"], row["key"]) for row in rows)]))
             if time.monotonic() < until:
                 # In a statement of its own: its snapshot sees what committed before the mark.
                 batch.append(
                     Statement(
-                        _CLAIM_KEYS,
+                        sql.CLAIM_KEYS,
                         {
                             "topics": [topic for topic, _ in keys],
                             "keys": [key for _, key in keys],
-                            "per_key": per_key,
+                            "per_key": max(1, _ROWS // len(keys)),
                             "lease": SWEEPER_LEASE_S,
                         },
                     )
@@ -246,17 +203,19 @@ class Outbox:
             answers = self._database.pipeline(*batch)
             if rows and answers[0].count != len(rows):
                 log.warning("outbox_lease_lost", rows=len(rows), marked=answers[0].count)
-            rows = answers[-1].rows
+            if len(batch) == 1 and rows:
+                return sent
+            rows, keys = answers[-1].rows, []
             if not rows:
                 return sent
 
     def _send(self, rows: list[Row]) -> None:
-        batches: dict[str, list[Envelope]] = {}
+        batches: dict[str, list[_Stored]] = {}
         for row in rows:
-            batches.setdefault(row["topic"], []).append(Envelope.parse(row["envelope"]))
+            batches.setdefault(row["topic"], []).append(_Stored(row["key"], row["envelope"]))
         try:
-            for topic, envelopes in batches.items():
-                self._bus.publish(topic, envelopes)
+            for topic, messages in batches.items():
+                self._bus.publish(topic, messages)
         except BusUnavailable:
             self._away_until = time.monotonic() + _AWAY_PAUSE_S
             self._release(rows)
@@ -265,10 +224,9 @@ class Outbox:
     def _release(self, rows: list[Row]) -> None:
         """Hand rows back early, the later the more often they have failed."""
         wait = min(2 ** int(rows[0].get("attempts", 0)) / 4, 5)
-        params: dict[str, Any] = {"ids": [row["id"] for row in rows], "fence": rows[0]["fence"]}
         try:
-            self._database.pipeline(Statement(_RELEASE, {**params, "wait": wait}))
-        except (Unavailable, ConnectionLost, SqlError):
+            self._database.all(sql.RELEASE, **_held(rows), wait=wait)
+        except (Unavailable, SqlError):
             log.warning("outbox_release_failed", rows=len(rows))
 
     def _sweep_now_and_then(self) -> None:
@@ -278,4 +236,9 @@ class Outbox:
             if now < self._next_sweep:
                 return
             self._next_sweep = now + WRITER_LEASE_S / 2
-        self.sweep(budget_s=0.2, keys=20, per_key=50)
+        self.sweep(budget_s=0.2)
+
+
+def _held(rows: list[Row]) -> dict[str, Any]:
+    """Parameters that name ``rows`` as ours: with one fence, from one insert or claim."""
+    return {"ids": [row["id"] for row in rows], "fence": rows[0]["fence"]}

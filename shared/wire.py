@@ -14,24 +14,22 @@ session, so a transaction pooler may stand in between.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, Self
 
-__all__ = ["ConnectionLost", "Row", "SqlError", "Statement", "Wire", "connect"]
+__all__ = ["ConnectionLost", "Row", "SqlError", "Statement", "Wire"]
 
 Row = dict[str, Any]
 
 _length = struct.Struct("!i").pack
 _count = struct.Struct("!H").pack
-_DESCRIBE_PORTAL = b"D" + _length(6) + b"P\0"
-_EXECUTE = b"E" + _length(9) + b"\0" + _length(0)
-_SYNC = b"S" + _length(4)
-_CONNECT_TIMEOUT_S = 5
-# Longer than every transaction_timeout: the server ends a statement, this ends a dead peer.
-_SOCKET_TIMEOUT_S = 75
+# Describe the portal, execute it to the end, sync.
+_RUN = b"D" + _length(6) + b"P\0" + b"E" + _length(9) + b"\0" + _length(0) + b"S" + _length(4)
+# What the sockets' buffers surely hold. Were more to follow a statement in one flush, we could be
+# stuck writing while the server is stuck writing that statement's answer.
+_FOLLOWERS = 65_536
 
 
 class ConnectionLost(Exception):
@@ -51,6 +49,12 @@ class SqlError(Exception):
         message = fields.get("M", "") if self.code.startswith("42") else ""
         where = [fields.get("t", ""), fields.get("c", ""), self.constraint, message]
         super().__init__(" ".join(["SQLSTATE", self.code, *filter(None, where)]))
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """From pg8000's DatabaseError."""
+        fields = error.args[0] if error.args else {}
+        return cls(fields if isinstance(fields, dict) else {})
 
 
 @dataclass(slots=True)
@@ -74,41 +78,37 @@ class Wire:
 
     def __init__(self, core: Any) -> None:
         self._core = core
+        # Without these a list's "null" would arrive as NULL: pg8000 quotes only what it must.
+        self._types = {**core.py_types, list: _array, tuple: _array}
 
     def exchange(self, *statements: Statement) -> list[Answer]:
         """Send all ``statements`` in one flush and read every answer.
 
-        Each runs whatever became of the ones before it, as far as the server's transaction
-        state lets it. Raises the first SqlError after reading all answers, or ConnectionLost.
+        (In more flushes when what follows the first statement exceeds 64 KiB.) Each runs whatever
+        became of the ones before it, as far as the server's transaction state lets it. Raises the
+        first SqlError after reading all answers, or ConnectionLost. When anything else interrupts
+        the reading, the connection is closed: the next reader must not find these answers.
         """
-        from pg8000.exceptions import DatabaseError, InterfaceError
-
-        core = self._core
-        out = bytearray()
-        for statement in statements:
-            self._append(out, statement)
-        try:
-            core._sock.write(bytes(out))
-            core._sock.flush()
-        except (OSError, ValueError, AttributeError):
-            raise ConnectionLost from None
+        messages = [self._message(statement) for statement in statements]
         answers: list[Answer] = []
         first: SqlError | None = None
-        for statement in statements:
-            context = _Context(statement.sql)
-            try:
-                core.handle_messages(context)
-            except DatabaseError as error:
-                fields = error.args[0] if error.args else {}
-                first = first or SqlError(fields if isinstance(fields, dict) else {})
-            except (InterfaceError, OSError, ValueError, struct.error, AttributeError) as error:
-                if first is not None:
-                    raise first from None  # a FATAL error closes the connection behind it
-                if "failed transaction block" in str(error):
-                    first = SqlError({"C": "25P02"})
-                    continue
+        try:
+            for start, end in _flushes([len(message) for message in messages]):
+                self._core._sock.write(b"".join(messages[start:end]))
+                self._core._sock.flush()
+                for statement in statements[start:end]:
+                    answer = self._read(statement)
+                    if isinstance(answer, SqlError):
+                        first = first or answer
+                    else:
+                        answers.append(answer)
+        except (ConnectionLost, OSError, ValueError, AttributeError):
+            self.close()
+            if first is None:
                 raise ConnectionLost from None
-            answers.append(_answer(context))
+        except BaseException:
+            self.close()
+            raise
         if first is not None:
             raise first
         return answers
@@ -122,16 +122,32 @@ class Wire:
         except (InterfaceError, OSError, ValueError, AttributeError):
             return
 
-    def _append(self, out: bytearray, statement: Statement) -> None:
-        core = self._core
-        sql, names = _compiled(statement.sql)
-        if not names:
-            body = sql.encode() + b"\0"
-            out += b"Q" + _length(len(body) + 4) + body
-            return
+    def _read(self, statement: Statement) -> Answer | SqlError:
+        from pg8000.exceptions import DatabaseError, InterfaceError
+
+        context = _Context(statement.sql)
+        try:
+            self._core.handle_messages(context)
+        except DatabaseError as error:
+            return SqlError.of(error)
+        except (InterfaceError, struct.error) as error:
+            if isinstance(context.error, DatabaseError):
+                # FATAL: the server said why, then closed the connection.
+                return SqlError.of(context.error)
+            if error is context.error:
+                # A COMMIT of a failed transaction: the server rolled back and called it success.
+                return SqlError({"C": "25P02"})
+            raise ConnectionLost from None
+        return _answer(context)
+
+    def _message(self, statement: Statement) -> bytes:
+        if not statement.params:
+            body = statement.sql.encode() + b"\0"
+            return b"Q" + _length(len(body) + 4) + body
         from pg8000.converters import make_params
 
-        values = make_params(core.py_types, [statement.params[name] for name in names])
+        sql, names = _compiled(statement.sql)
+        values = make_params(self._types, [statement.params[name] for name in names])
         parse = b"\0" + sql.encode() + b"\0\0\0"
         bind = bytearray(b"\0\0\0\0")
         bind += _count(len(values))
@@ -142,9 +158,9 @@ class Wire:
                 data = value.encode()
                 bind += _length(len(data)) + data
         bind += b"\0\0"
-        out += b"P" + _length(len(parse) + 4) + parse
-        out += b"B" + _length(len(bind) + 4) + bind
-        out += _DESCRIBE_PORTAL + _EXECUTE + _SYNC
+        return b"".join(
+            (b"P", _length(len(parse) + 4), parse, b"B", _length(len(bind) + 4), bind, _RUN)
+        )
 
 
 class _Context:
@@ -160,6 +176,32 @@ class _Context:
         self.stream = None
         self.input_funcs: list[Any] = []
         self.error: Exception | None = None
+
+
+def _flushes(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut the messages into runs in which at most _FOLLOWERS bytes follow the first."""
+    start, following = 0, 0
+    for at in range(1, len(sizes)):
+        following += sizes[at]
+        if following > _FOLLOWERS:
+            yield start, at
+            start, following = at, 0
+    yield start, len(sizes)
+
+
+def _array(values: Sequence[Any]) -> str:
+    """The text of an array, every element quoted."""
+    from pg8000.converters import PY_TYPES, make_param
+
+    def text(value: Any) -> str:
+        if isinstance(value, list | tuple):
+            return _array(value)
+        plain: str | None = make_param(PY_TYPES, value)
+        if plain is None:
+            return "NULL"
+        return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    return "{" + ",".join(map(text, values)) + "}"
 
 
 def _answer(context: _Context) -> Answer:
@@ -185,59 +227,3 @@ def _compiled(sql: str) -> tuple[str, Sequence[str]]:
     text, make_vals = to_statement(sql)
     make_vals(_Recorder())
     return text, tuple(names)
-
-
-_connector: Any = None
-
-
-def connect(url: str) -> Wire:
-    """Open a connection. Raises ConnectionLost, or SqlError when the server refuses it.
-
-    ``postgresql://role:password@/db?host=/socket/dir`` (or ``@host:port/db``), or
-    ``cloudsql://project:region:instance/db?user=name`` through the Cloud SQL connector with IAM.
-    """
-    from pg8000.exceptions import DatabaseError, InterfaceError
-
-    scheme, _, rest = url.partition("://")
-    try:
-        if scheme == "cloudsql":
-            return Wire(_cloud_sql(rest))
-        return Wire(_direct(url))
-    except DatabaseError as error:
-        fields = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-        raise SqlError(fields) from None
-    except (InterfaceError, OSError, struct.error) as error:
-        raise ConnectionLost(type(error).__name__) from None
-
-
-def _direct(url: str) -> Any:
-    from pg8000.native import Connection
-
-    parts = urlsplit(url)
-    query = parse_qs(parts.query)
-    directory = query.get("host", [None])[0]
-    port = parts.port or int(query.get("port", ["5432"])[0])
-    connection = Connection(
-        unquote(parts.username or ""),
-        password=unquote(parts.password) if parts.password else None,
-        database=parts.path.lstrip("/"),
-        host=None if directory else parts.hostname,
-        port=port,
-        unix_sock=f"{directory}/.s.PGSQL.{port}" if directory else None,
-        timeout=_CONNECT_TIMEOUT_S,
-    )
-    connection._usock.settimeout(_SOCKET_TIMEOUT_S)
-    return connection
-
-
-def _cloud_sql(rest: str) -> Any:
-    global _connector
-    if _connector is None:
-        # Costs over a second to import: only functions that reach Cloud SQL pay it.
-        from google.cloud.sql.connector import Connector
-
-        _connector = Connector(ip_type="private", enable_iam_auth=True, refresh_strategy="lazy")
-    instance, _, tail = rest.partition("/")
-    database, _, query = tail.partition("?")
-    user = parse_qs(query)["user"][0]
-    return _connector.connect(instance, "pg8000", user=user, db=database)

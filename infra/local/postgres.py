@@ -114,6 +114,9 @@ def _initialise(server: Any, data_dir: Path, secret: Path, settings: Mapping[str
     db.all(f"alter role postgres password '{password}'")
     hba.write_text("local all all scram-sha-256\nlocal replication all scram-sha-256\n")
     db.all("select pg_reload_conf()")
+    # Services have databases of their own: these are nobody's.
+    db.all("revoke all on database postgres from public")
+    db.all("revoke all on database template1 from public")
     db.close()
     with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(password)

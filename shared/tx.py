@@ -1,0 +1,175 @@
+"""An open transaction: statements, emitted messages, and what PostgreSQL may refuse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from shared.errors import Unavailable
+from shared.wire import Answer, Row, SqlError, Statement, Wire
+
+if TYPE_CHECKING:
+    from shared.messages import Message, SagaContext
+
+__all__ = [
+    "CheckViolation",
+    "ConstraintViolation",
+    "ExclusionViolation",
+    "ForeignKeyViolation",
+    "LockTimeout",
+    "Pending",
+    "Tx",
+    "UniqueViolation",
+    "translated",
+]
+
+
+class ConstraintViolation(Exception):
+    """A constraint refused the write; ``constraint`` names it."""
+
+    def __init__(self, constraint: str) -> None:
+        self.constraint = constraint
+        super().__init__(constraint)
+
+
+class UniqueViolation(ConstraintViolation):
+    """SQLSTATE 23505."""
+
+
+class ForeignKeyViolation(ConstraintViolation):
+    """SQLSTATE 23503."""
+
+
+class CheckViolation(ConstraintViolation):
+    """SQLSTATE 23514."""
+
+
+class ExclusionViolation(ConstraintViolation):
+    """SQLSTATE 23P01."""
+
+
+class LockTimeout(Unavailable):
+    """Somebody else is changing the same thing: repeat this shortly."""
+
+
+_VIOLATIONS: dict[str, type[ConstraintViolation]] = {
+    "23505": UniqueViolation,
+    "23503": ForeignKeyViolation,
+    "23514": CheckViolation,
+    "23P01": ExclusionViolation,
+}
+
+
+class Pending:
+    """A message emitted in a transaction that is not committed yet."""
+
+    __slots__ = ("event_id", "key", "message", "saga", "version")
+
+    def __init__(
+        self,
+        message: Message,
+        key: UUID | str | None,
+        version: int | None,
+        event_id: UUID | None,
+        saga: SagaContext | None,
+    ) -> None:
+        self.message = message
+        self.key = key
+        self.version = version
+        self.event_id = event_id
+        self.saga = saga
+
+
+class Tx:
+    """An open transaction. Statements take ``:name`` parameters; rows are dicts."""
+
+    def __init__(self, wire: Wire, begin: str) -> None:
+        self._wire = wire
+        self._begin: str | None = begin
+        self.open = False
+        """The server may hold a transaction for us."""
+        self.exchanges = 0
+        self.committing = False
+        """COMMIT has been sent: when the connection breaks now, the outcome is unknown."""
+        self.pending: list[Pending] = []
+
+    def all(self, sql: str, /, **params: Any) -> list[Row]:
+        """Every row. Raises ConstraintViolation, LockTimeout."""
+        return self._exchange(Statement(sql, params)).rows
+
+    def one(self, sql: str, /, **params: Any) -> Row | None:
+        """The first row, or None."""
+        rows = self.all(sql, **params)
+        return rows[0] if rows else None
+
+    def value(self, sql: str, /, **params: Any) -> Any:
+        """The first column of the first row, or None."""
+        row = self.one(sql, **params)
+        return None if row is None else next(iter(row.values()))
+
+    def run(self, sql: str, /, **params: Any) -> int:
+        """How many rows it touched."""
+        return self._exchange(Statement(sql, params)).count
+
+    def emit(
+        self,
+        message: Message,
+        *,
+        key: UUID | str | None = None,
+        version: int | None = None,
+        event_id: UUID | None = None,
+        saga: SagaContext | None = None,
+    ) -> None:
+        """Send ``message`` if and only if this transaction commits.
+
+        The caller has inserted, or locked *and changed*, the row that ``key`` names: that is
+        what keeps one key's messages in order under every isolation level (docs/kit.md).
+        """
+        self.pending.append(Pending(message, key, version, event_id, saga))
+
+    def finish(self, sql: str, /, **params: Any) -> list[Row]:
+        """Run one last statement and COMMIT in the same round trip."""
+        return self._exchange(Statement(sql, params), commit=True).rows
+
+    def commit(self) -> None:
+        """Commit what was begun."""
+        if self.open:
+            self.committing = True
+            self._send([Statement("COMMIT")])
+            self.open = False
+
+    def rollback(self) -> None:
+        """Undo everything; a broken connection has done so by itself."""
+        if self.open:
+            self.open = False
+            self._wire.exchange(Statement("ROLLBACK"))
+
+    def _exchange(self, statement: Statement, *, commit: bool = False) -> Answer:
+        batch = [statement]
+        at = 0
+        if self._begin is not None:
+            batch.insert(0, Statement(self._begin))
+            self._begin, at = None, 1
+        if commit:
+            batch.append(Statement("COMMIT"))
+            self.committing = True
+        self.open = True
+        answer = self._send(batch)[at]
+        self.open = not commit
+        return answer
+
+    def _send(self, batch: list[Statement]) -> list[Answer]:
+        self.exchanges += 1
+        try:
+            return self._wire.exchange(*batch)
+        except SqlError as error:
+            raise translated(error) from None
+
+
+def translated(error: SqlError) -> Exception:
+    """``error`` as what callers may catch, where there is such a thing."""
+    if violation := _VIOLATIONS.get(error.code):
+        return violation(error.constraint)
+    if error.code == "55P03":
+        return LockTimeout()
+    return error
