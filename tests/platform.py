@@ -22,7 +22,7 @@ from shared.testing_bus import MemoryBus
 
 __all__ = ["CNP", "PASSWORD", "Platform", "person"]
 
-PASSWORD = "gravel-otter-sings-4"  # noqa: S105
+PASSWORD = "gravel-otter-sings-4"
 CNP = "2950101123451"
 
 

@@ -86,7 +86,7 @@ def password_fault(password: str, email: str | None) -> str | None:
             core in common and len(plain) - len(core) <= 6,
             "it is one of the most common passwords with something added",
         ),
-        (len(core) < 3 and len(set(plain)) < 8, "it is too simple"),
+        (plain.isdigit() or len(set(plain)) < 5, "it is too simple"),
     )
     return next((text for bad, text in faults if bad), None)
 
