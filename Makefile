@@ -1,0 +1,78 @@
+# DentalHelp: one command each. `make help` lists them.
+#
+# PYTHON=python3.12   the interpreter that makes .venv (any 3.11 or newer is found by itself)
+# PORT=8080           where `make run` listens, and where demo, seed-data and bench look
+# STACK=together      together | processes (one process per target) | emulators (Google's own)
+
+PORT ?= 8080
+STACK ?= together
+PY := .venv/bin/python
+export PORT STACK
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-long check format lock demo seed-data bench new-service \
+	manifest docs clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv with the locked packages (every command does this by itself)
+	@infra/setup.sh $(PYTHON)
+
+run: setup ## run the whole platform on http://127.0.0.1:$PORT until Ctrl-C
+	@$(PY) -m infra.local.run
+
+test: setup ## the tests that run on every change
+	@$(PY) -m pytest -q -n 2 --dist worksteal -m "not long" $(ARGS)
+
+test-long: setup ## kill matrices, browser, fuzzing, volumes
+	@$(PY) -m pytest -q -m long $(ARGS)
+
+check: setup ## style, types, import rules, security, generated files
+	@$(PY) -m ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m mypy
+	@$(PY) -c 'from importlinter.cli import lint_imports_command as c; c()' --no-cache >.lint 2>&1 \
+		|| { cat .lint; rm .lint; exit 1; }; rm .lint
+	@$(PY) -m bandit -q -c pyproject.toml -r shared functions infra
+	@$(PY) -m infra.locks
+	@$(PY) -m infra.manifest --check
+	@$(PY) -m infra.readmes --check
+
+format: setup ## format the code and mend what ruff can mend
+	@$(PY) -m ruff format --quiet .
+	@$(PY) -m ruff check --fix --quiet .
+
+# Every lock is written on the oldest Python that is promised, without the addresses of the
+# registries it was resolved from: the same files carry the same hashes everywhere.
+COMPILE := -m piptools compile --quiet --strip-extras --allow-unsafe --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+lock: setup ## refresh requirements*.txt from requirements*.in
+	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "Locks are made with Python 3.11: rm -r .venv; make lock PYTHON=python3.11" >&2; exit 1; }
+	@CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) --upgrade \
+		-o requirements-dev.txt requirements-dev.in
+	@CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) --upgrade -c requirements-dev.txt \
+		-o requirements.txt requirements.in
+
+demo: setup ## tell a story over HTTP to the running platform; exit 1 if any step misses
+	@$(PY) -m infra.demo
+
+seed-data: setup ## fill the running platform with the volumes of a group of clinics
+	@$(PY) -m infra.seed
+
+bench: setup ## measure what docs/benchmarks.md claims
+	@$(PY) -m infra.bench
+
+new-service: setup ## NAME=x: a new service folder that passes the checks and answers
+	@$(PY) -m infra.new_service "$(NAME)"
+
+manifest: setup ## derive terraform/manifest.auto.tfvars.json from the code
+	@$(PY) -m infra.manifest
+
+docs: setup ## regenerate the generated parts of the services' README files
+	@$(PY) -m infra.readmes
+
+clean: ## remove caches and .venv (never .local, which holds the data)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,71 @@
+"""The embedded stack's second process: what delivers messages, and the scheduler.
+
+``python -m infra.local.background PARENT URL RUN_DIR [--emulators]``: dies with process PARENT,
+pushes to the platform at URL. With ``--emulators`` Google's emulators run in place of our
+dispatcher, on the addresses in PUBSUB_EMULATOR_HOST and FIRESTORE_EMULATOR_HOST.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from infra import manifest
+from infra.local import bus_process, lifeline
+from infra.local.bus_process import BusSettings, Wiring
+from infra.local.emulator import EmulatorMissing, FirestoreEmulator, PubSubEmulator
+from infra.local.scheduler import Scheduler, schedules
+from shared import log
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    parent, url, run_dir = int(arguments[0]), arguments[1], Path(arguments[2])
+    lifeline.follow(parent)
+    services = manifest.load()
+    settings = BusSettings.read(os.environ)
+    scheduler = Scheduler(schedules(services), url, settings.signer)
+    wiring = Wiring(tuple(manifest.topics(services)), tuple(manifest.subscriptions(services, url)))
+    if "--emulators" in arguments:
+        return _emulate(wiring, settings, scheduler, run_dir.parent / "log")
+    file = run_dir / "wiring.json"
+    file.write_text(json.dumps(asdict(wiring), indent=2), encoding="utf-8")
+    return bus_process.run(file, [scheduler])
+
+
+def _emulate(wiring: Wiring, settings: BusSettings, scheduler: Scheduler, logs: Path) -> int:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    pubsub, firestore = PubSubEmulator(logs, settings.signer), FirestoreEmulator(logs)
+    try:
+        pubsub.launch(_port("PUBSUB_EMULATOR_HOST"))
+        firestore.launch(_port("FIRESTORE_EMULATOR_HOST"))
+        pubsub.ready()
+        pubsub.configure(wiring.subscriptions, wiring.topics)
+        firestore.ready()
+    except (EmulatorMissing, OSError, ValueError) as fault:
+        log.error("emulators_cannot_start", reason=str(fault))
+        return 1
+    scheduler.start()
+    ended.wait()
+    scheduler.stop()
+    pubsub.stop()
+    firestore.stop()
+    return 0
+
+
+def _port(name: str) -> int:
+    return int(os.environ[name].rpartition(":")[2])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""The pages for people: an index of the services and one OpenAPI page per service.
+
+Everything comes from this machine: Swagger UI's files lie in the flask-openapi-swagger package.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import mimetypes
+from collections.abc import Callable, Iterable, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from infra import manifest
+from infra.local.router import problem_response
+from shared.errors import MethodNotAllowed, NotFound, Problem
+
+if TYPE_CHECKING:
+    from shared.runtime import Service
+
+__all__ = ["Pages"]
+
+_OWN = Path(__file__).parent / "static"
+# Swagger UI sets style attributes; scripts and connections stay on this origin.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
+    " img-src 'self' data:; font-src 'self' data:; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'"
+)
+_HEADERS = [
+    ("Content-Security-Policy", _POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+]
+
+
+class Pages:
+    """A WSGI application: ``/``, ``/services.json``, ``/docs/<service>`` and ``/static/``."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        swagger = _swagger()
+        self._files = {
+            "/static/style.css": _OWN / "style.css",
+            "/static/docs.css": _OWN / "docs.css",
+            "/static/index.js": _OWN / "index.js",
+            "/static/docs.js": _OWN / "docs.js",
+            "/static/icon.svg": _OWN / "icon.svg",
+            "/favicon.ico": _OWN / "icon.svg",
+            "/static/swagger-ui.css": swagger / "css" / "swagger-ui.css",
+            "/static/swagger-ui-bundle.js": swagger / "js" / "swagger-ui-bundle.js",
+        }
+        self._pages = {"/": _index(services), "/services.json": _listing(services)}
+        for service in services:
+            self._pages[f"/docs/{service.name}"] = _docs(service)
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """WSGI."""
+        try:
+            kind, age, body = self._find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        except Problem as problem:
+            return problem_response(problem, start_response)
+        headers = [
+            ("Content-Type", kind),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", age),
+            *_HEADERS,
+        ]
+        start_response("200 OK", headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _find(self, method: str, path: str) -> tuple[str, str, bytes]:
+        page = self._pages.get(path) or self._pages.get(path.rstrip("/"))
+        file = self._files.get(path)
+        if method not in ("GET", "HEAD"):
+            raise MethodNotAllowed if page or file else NotFound
+        if page is not None:
+            kind = "application/json" if path.endswith(".json") else "text/html; charset=utf-8"
+            return kind, "no-cache", page
+        if file is not None:
+            kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+            return kind, "max-age=300", file.read_bytes()
+        raise NotFound
+
+
+def _swagger() -> Path:
+    # Found without being imported: the package itself would bring a web framework along.
+    spec = importlib.util.find_spec("flask_openapi_swagger")
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError("flask-openapi-swagger is not installed: make setup")
+    return Path(spec.submodule_search_locations[0]) / "templates" / "swagger"
+
+
+def _template(name: str, **values: str) -> bytes:
+    return Template((_OWN / name).read_text(encoding="utf-8")).substitute(values).encode()
+
+
+def _index(services: Sequence[Service]) -> bytes:
+    cards = "\n".join(
+        f"""<li class="service" data-health="{escape(s.prefix)}/-/health">
+  <h2><a href="/docs/{escape(s.name)}">{escape(_title(s.name))}</a></h2>
+  <p>{escape(manifest.summary(s.name))}</p>
+  <p class="facts"><code>{escape(s.prefix)}</code>
+    <span class="health" role="status">asking</span></p>
+</li>"""
+        for s in services
+    )
+    hint = _template("login.html").decode() if any(s.name == "auth" for s in services) else ""
+    return _template("index.html", cards=cards, hint=hint, count=str(len(services)))
+
+
+def _docs(service: Service) -> bytes:
+    return _template("docs.html", title=escape(_title(service.name)), prefix=escape(service.prefix))
+
+
+def _listing(services: Sequence[Service]) -> bytes:
+    """What a client of the running platform may want to know: ``{name: prefix}``."""
+    return json.dumps({s.name: s.prefix for s in services}).encode()
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()

@@ -1,0 +1,121 @@
+"""What the code declares, as data: services, topics, subscriptions, schedules, callers.
+
+``python -m infra.manifest`` writes terraform/manifest.auto.tfvars.json, ``--check`` compares.
+Terraform and the embedded stack both build from here, so that neither can forget a consumer.
+Importing a service needs no setting and opens nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.bus import Subscription
+
+if TYPE_CHECKING:
+    from shared.runtime import Service
+
+__all__ = ["ROOT", "load", "service_names", "subscriptions", "summary", "tfvars", "topics"]
+
+ROOT = Path(__file__).resolve().parents[1]
+TFVARS = ROOT / "terraform" / "manifest.auto.tfvars.json"
+_CLOUD_TICK = 60  # seconds; the cloud's scheduler knows nothing shorter
+
+
+def service_names() -> list[str]:
+    """The folders of functions/ with a main.py, sorted; imports nothing."""
+    return sorted(main.parent.name for main in (ROOT / "functions").glob("*/main.py"))
+
+
+def load() -> list[Service]:
+    """The ``service`` of every functions/<name>/main.py."""
+    found: list[Service] = []
+    for name in service_names():
+        service: Service = importlib.import_module(f"functions.{name}.main").service
+        if service.name != name:
+            raise ValueError(f"functions/{name} calls itself {service.name}")
+        found.append(service)
+    return found
+
+
+def topics(services: Sequence[Service]) -> list[str]:
+    """One topic per publishing service, and whatever else somebody listens to."""
+    return sorted({service.name for service in services}.union(*(s.topics for s in services)))
+
+
+def subscriptions(services: Sequence[Service], url: str) -> list[Subscription]:
+    """The embedded bus's subscriptions; pushes go to ``url``/_events/<service>/.
+
+    After its last attempt a message goes to the consumer's dead-letter topic, which is pushed
+    into the consumer's own ``dead_letters`` table for as long as it takes.
+    """
+    made: list[Subscription] = []
+    for service in services:
+        name, endpoint = service.name, f"{url}/_events/{service.name}/"
+        dead = f"{name}.dead-letters"
+        made += [
+            Subscription(f"{name}.{topic}", topic, name, endpoint, dead_letter_topic=dead)
+            for topic in sorted(service.topics)
+        ]
+        if service.topics:
+            made.append(Subscription(dead, dead, name, endpoint))
+    return made
+
+
+def tfvars(services: Sequence[Service]) -> dict[str, Any]:
+    """The Terraform variables: flat maps with stable keys, for ``for_each``."""
+    return {
+        "services": {
+            s.name: {
+                "prefix": s.prefix,
+                "callers": sorted(frozenset().union(*(r.access.services for r in s.api.routes))),
+            }
+            for s in services
+        },
+        "topics": topics(services),
+        "subscriptions": {
+            f"{s.name}.{topic}": {"service": s.name, "topic": topic}
+            for s in services
+            for topic in sorted(s.topics)
+        },
+        "schedules": {
+            f"{s.name}.{job.name}": {
+                "service": s.name,
+                "job": job.name,
+                "every_seconds": max(_CLOUD_TICK, int(job.every.total_seconds())),
+            }
+            for s in services
+            for job in sorted(s.jobs.values(), key=lambda job: job.name)
+        },
+    }
+
+
+def summary(name: str) -> str:
+    """What the service is for: the first sentence of its README."""
+    readme = ROOT / "functions" / name / "README.md"
+    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
+    paragraphs = [part for part in text.split("\n\n") if not part.startswith(("#", "<!--"))]
+    words = " ".join(paragraphs[0].split()) if paragraphs else ""
+    return re.split(r"(?<=[.!?])\s", words, maxsplit=1)[0]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the file, or with ``--check`` say whether it is current."""
+    text = json.dumps(tfvars(load()), indent=2, sort_keys=True) + "\n"
+    if "--check" in arguments:
+        if not TFVARS.exists() or TFVARS.read_text(encoding="utf-8") != text:
+            print(f"{TFVARS.relative_to(ROOT)} is stale: make manifest", file=sys.stderr)
+            return 1
+        return 0
+    TFVARS.parent.mkdir(exist_ok=True)
+    TFVARS.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
