@@ -1,0 +1,151 @@
+"""Who may call what: every route of every service, for every kind of caller, over HTTP.
+
+The table must be complete: a new route fails here until somebody has decided who may use it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from importlib import import_module
+from types import MappingProxyType
+from uuid import UUID
+
+import pytest
+from flask import Flask, request
+
+from infra.manifest import service_names
+from shared.http import Route
+from shared.identity import ANONYMOUS, Caller
+from shared.runtime import Service
+from tests.platform import Platform
+
+CLINIC = "0199aaaa-0000-7000-8000-00000000c11c"
+SUBJECT = UUID("0199aaaa-0000-7000-8000-000000000001")  # whom each route is about
+
+
+def _person(number: int, place: str, *roles: str) -> Caller:
+    held = frozenset(roles)
+    return Caller(
+        "person",
+        UUID(int=SUBJECT.int + number),
+        held,
+        MappingProxyType({place: held}),
+        UUID(int=number),
+    )
+
+
+CALLERS = {
+    "anonymous": ANONYMOUS,
+    "owner": _person(0, "*", "PATIENT"),
+    "patient": _person(1, "*", "PATIENT"),
+    "receptionist": _person(2, CLINIC, "RECEPTIONIST"),
+    "dentist": _person(3, CLINIC, "DENTIST"),
+    "clinic admin": _person(4, CLINIC, "ADMIN"),
+    "admin": _person(5, "*", "ADMIN"),
+    "service": Caller("service", service="notification"),
+}
+EVERYBODY = set(CALLERS)
+SIGNED_IN = EVERYBODY - {"anonymous", "service"}
+STAFF = {"receptionist", "dentist", "clinic admin", "admin"}
+DESK = {"receptionist", "clinic admin", "admin"}
+ADMINS = {"clinic admin", "admin"}
+GROUP = {"admin"}
+
+TABLE = {
+    "POST /api/auth/register": EVERYBODY,
+    "GET /api/auth/registrations/{registration_id}": EVERYBODY,
+    "POST /api/auth/invitations": DESK,
+    "POST /api/auth/invitations/accept": EVERYBODY,
+    "POST /api/auth/users/{user_id}/invitation": DESK,
+    "POST /api/auth/login": EVERYBODY,
+    "POST /api/auth/refresh": EVERYBODY,
+    "POST /api/auth/logout": SIGNED_IN,
+    "GET /api/auth/jwks.json": EVERYBODY,
+    "GET /api/auth/me": SIGNED_IN,
+    "PATCH /api/auth/me/email": SIGNED_IN,
+    "POST /api/auth/me/password": SIGNED_IN,
+    "POST /api/auth/users": ADMINS,
+    "GET /api/auth/users": ADMINS,
+    "GET /api/auth/users/{user_id}": ADMINS | {"owner"},
+    "PUT /api/auth/users/{user_id}/roles": ADMINS,
+    "POST /api/auth/users/{user_id}/deactivate": ADMINS,
+    "POST /api/auth/users/{user_id}/reactivate": ADMINS,
+    "POST /api/auth/clinics": GROUP,
+    "GET /api/auth/clinics": SIGNED_IN,
+    "GET /api/auth/clinics/{clinic_id}": SIGNED_IN,
+    "PUT /api/auth/clinics/{clinic_id}": GROUP,
+    "GET /api/auth/-/health": EVERYBODY,
+    "GET /api/auth/-/openapi.json": EVERYBODY,
+    "GET /api/auth/-/sagas": GROUP,
+    "GET /api/auth/-/sagas/{saga_id}": GROUP,
+    "POST /api/auth/-/sagas/{saga_id}/resume": GROUP,
+    "POST /api/patients/search": STAFF,
+    "GET /api/patients/{patient_id}": STAFF | {"owner"},
+    "PATCH /api/patients/{patient_id}": STAFF | {"owner"},
+    "GET /api/patients/{patient_id}/anamnesis": {"dentist", "owner"},
+    "PUT /api/patients/{patient_id}/anamnesis": {"dentist", "owner"},
+    "GET /api/patients/-/health": EVERYBODY,
+    "GET /api/patients/-/openapi.json": EVERYBODY,
+}
+
+
+def _services() -> list[Service]:
+    return [import_module(f"functions.{name}.main").service for name in service_names()]
+
+
+def _routes() -> dict[str, tuple[Service, Route]]:
+    return {
+        f"{route.method} {route.path}": (service, route)
+        for service in _services()
+        for route in service.api.routes
+    }
+
+
+@pytest.fixture(scope="module")
+def platform(service_db: Callable[[str], str]) -> Platform:
+    """Real databases behind the routes: who is let in gets as far as the data."""
+    return Platform(service_db)
+
+
+def test_the_table_is_complete() -> None:
+    """Every route stands in the table, and nothing stands there that is no route."""
+    assert set(TABLE) == set(_routes())
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_exactly_these_callers_are_let_in(platform: Platform, name: str) -> None:
+    """Each route answers 401 or 403 to everybody but those whom the table names."""
+    service, route = _routes()[name]
+    path = re.sub(r"\{\w+\}", str(SUBJECT), route.path)
+    app = Flask("access")
+    let_in = set()
+    for who, caller in CALLERS.items():
+
+        def authenticate(_: str | None, caller: Caller = caller) -> Caller:
+            return caller
+
+        # No body that validates: being let in shows as any other answer than 401 and 403.
+        body = {"json": {"surprise": 1}} if route.method in ("POST", "PUT", "PATCH") else {}
+        with app.test_request_context(path, method=route.method, **body):
+            answer = service.api.handle(request._get_current_object(), authenticate)  # type: ignore[attr-defined]
+        if answer.status_code not in (401, 403):
+            let_in.add(who)
+        assert (401 if who == "anonymous" else 403) == answer.status_code or who in let_in
+        assert 500 > answer.status_code
+    assert TABLE[name] == let_in
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_a_bad_token_is_401_unless_nobody_needs_one(platform: Platform, name: str) -> None:
+    """A malformed token never opens a protected route."""
+    service, route = _routes()[name]
+    if "anonymous" in TABLE[name]:
+        assert route.access.public
+        return
+    path = re.sub(r"\{\w+\}", str(SUBJECT), route.path)
+    headers = {"Authorization": "Bearer not.a.token"}
+    with Flask("access").test_request_context(path, method=route.method, headers=headers):
+        answer = service.http(request._get_current_object())  # type: ignore[attr-defined]
+    assert 401 == answer.status_code
+    assert "Bearer" in answer.headers["WWW-Authenticate"]
