@@ -124,7 +124,7 @@ def begin(saga: Saga, now: datetime) -> Decision:
         status="RUNNING",
         states=tuple("PENDING" for _ in saga.steps),
         since=now,
-        deadline_at=now + saga.deadline if saga.deadline else None,
+        deadline_at=now + saga.deadline if saga.deadline is not None else None,
     )
     return _forward(saga, state, 0, now).after(Entry("started"))
 

@@ -49,11 +49,11 @@ def frozen(at: datetime | None = None) -> Iterator[FrozenClock]:
 class SagaTest:
     """A dialogue with a saga, without a database::
 
-        SagaTest(registration).given(person_id=person, email="ana@example.org")
-            .expect(CreateUser(person_id=person)).reply()
-            .expect(CreatePatient(...)).reply(Conflict)
-            .expect(RemoveUser(person_id=person)).reply()
-            .ended("FAILED")
+    SagaTest(registration).given(person_id=person, email="ana@example.org")
+        .expect(CreateUser(person_id=person)).reply()
+        .expect(CreatePatient(...)).reply(Conflict)
+        .expect(RemoveUser(person_id=person)).reply()
+        .ended("FAILED")
     """
 
     def __init__(self, saga: Saga, at: datetime = datetime(2026, 1, 15, tzinfo=UTC)) -> None:
@@ -78,8 +78,14 @@ class SagaTest:
         assert self._sent() is None
         return self
 
-    def reply(self, refusal: type[Problem] | Problem | None = None) -> SagaTest:
-        """The step at hand is done, or refused with ``refusal``."""
+    def reply(
+        self,
+        refusal: type[Problem] | Problem | None = None,
+        *,
+        after: timedelta = timedelta(),
+    ) -> SagaTest:
+        """The step at hand is done, or refused with ``refusal``, heard of ``after`` a while."""
+        self._now += after
         state = self._current.state
         at = state.hand
         assert at is not None, f"the saga has ended: {state.status}"
