@@ -12,6 +12,7 @@ from shared.types import Language
 __all__ = [
     "AnamnesisUpdated",
     "CreatePatient",
+    "NationalIdCorrected",
     "PatientRegistered",
     "PatientUpdated",
     "RemovePatient",
@@ -32,6 +33,13 @@ class PatientUpdated(_Patient):
     """Some fields of the profile changed; ``fields`` names them, nothing more."""
 
     fields: list[str]
+
+
+class NationalIdCorrected(_Patient):
+    """The national id is now this one (None: there is none): auth keeps it, too, and sees to it
+    that no two accounts share one."""
+
+    national_id: str | None = personal()
 
 
 class AnamnesisUpdated(_Patient):

@@ -1,0 +1,115 @@
+"""A patient's profile and anamnesis, and how names are found. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from itertools import pairwise
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+
+from shared.errors import Conflict, Invalid
+from shared.types import Language, fold
+
+__all__ = [
+    "NO_ANAMNESIS",
+    "Anamnesis",
+    "NationalIdTaken",
+    "PatientRemoved",
+    "Profile",
+    "Record",
+    "Text",
+    "changed",
+    "search_name",
+    "search_words",
+]
+
+# A name and its longest word share one index row, which PostgreSQL limits to 2,704 bytes
+# (4 bytes a letter at most). Real names are far below: two of 100 letters fit.
+_NAME_LENGTH = 320
+_WORD_LENGTH = 100
+_QUERY_WORDS = 10
+
+
+Text = Annotated[str, Field(max_length=10_000)]
+"""As much as one part of an anamnesis may say."""
+
+
+class NationalIdTaken(Conflict):
+    """Another patient has this national id."""
+
+
+class PatientRemoved(Conflict):
+    """This person was removed and does not come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Who somebody is, apart from the e-mail address, which is auth's."""
+
+    first_name: str
+    last_name: str
+    national_id: str | None = None
+    phone: str | None = None
+    birth_date: date | None = None
+    language: Language = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Anamnesis:
+    """The medical history as told, free text; None where nothing was said."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    allergies: Text | None = None
+    chronic_conditions: Text | None = None
+    medications: Text | None = None
+    notes: Text | None = None
+
+
+NO_ANAMNESIS = Anamnesis()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One patient at one version. ``anamnesis`` is None where the reader may not see it."""
+
+    patient_id: UUID
+    version: int
+    email: str | None
+    profile: Profile
+    anamnesis: Anamnesis | None
+
+
+def changed(profile: Profile, wanted: Mapping[str, Any]) -> tuple[Profile, list[str]]:
+    """``profile`` with the ``wanted`` fields, and the names of those that really change."""
+    new = replace(profile, **wanted)
+    return new, [
+        field.name
+        for field in fields(Profile)
+        if getattr(new, field.name) != getattr(profile, field.name)
+    ]
+
+
+def search_name(first_name: str, last_name: str) -> tuple[str, list[str]]:
+    """The folded name between spaces, family name first, and its words, each once."""
+    folded = fold(f"{last_name} {first_name}")[:_NAME_LENGTH]
+    words = [word[:_WORD_LENGTH] for word in folded.split()]
+    return f" {' '.join(words)} ", list(dict.fromkeys(words))
+
+
+def search_words(query: str) -> list[str]:
+    """The folded words of ``query`` that a name must begin words with.
+
+    A word that begins another one of the query asks for nothing more and is left out.
+    Raises Invalid when none is left, or too many are.
+    """
+    words = sorted({word[:_WORD_LENGTH] for word in fold(query).split()})
+    words = [word for word, following in pairwise([*words, ""]) if not following.startswith(word)]
+    if not 1 <= len(words) <= _QUERY_WORDS:
+        detail = "no letters to search for" if not words else f"at most {_QUERY_WORDS} words"
+        raise Invalid(errors=[{"pointer": "/query", "detail": detail}])
+    return words

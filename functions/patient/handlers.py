@@ -1,0 +1,35 @@
+"""What patient does when a message arrives: its part of a registration, and auth's e-mail."""
+
+from __future__ import annotations
+
+from functions.patient.service import registration
+from shared.contracts.auth import EmailUpdated
+from shared.contracts.patient import CreatePatient, RemovePatient
+from shared.db import Tx
+from shared.errors import Reject
+from shared.inbox import Subscriptions
+from shared.messages import Metadata
+
+__all__ = ["on"]
+
+on = Subscriptions("patient")
+
+
+@on.command(CreatePatient, sender="auth")
+def create(command: CreatePatient, tx: Tx) -> None:
+    """Profile and anamnesis, together; refused when invalid or the national id is taken."""
+    registration.create(command, tx)
+
+
+@on.command(RemovePatient, sender="auth")
+def remove(command: RemovePatient, tx: Tx) -> None:
+    """The registration failed: nothing of the person stays, or comes later."""
+    registration.remove(command.patient_id, tx)
+
+
+@on(EmailUpdated)
+def follow_email(event: EmailUpdated, tx: Tx, meta: Metadata) -> None:
+    """The replica of the address, never backwards; before the profile, it is kept for it."""
+    if meta.aggregate_version is None:
+        raise Reject("an e-mail address without the version it is from")
+    registration.follow_email(event.person_id, event.email, meta.aggregate_version, tx)

@@ -1,0 +1,23 @@
+"""Deploy targets of patient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.patient import api, handlers, jobs
+from shared.runtime import Service
+
+if TYPE_CHECKING:
+    from flask import Request, Response
+
+service = Service("patient", api=api.api, handlers=handlers.on, jobs=jobs.jobs)
+
+
+def http(request: Request) -> Response:
+    """Calls under /api/patients."""
+    return service.http(request)
+
+
+def events(request: Request) -> Response:
+    """Pushes and the schedule."""
+    return service.events(request)

@@ -1,0 +1,77 @@
+"""Reading and changing one patient."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from functions.patient.domain import Anamnesis, Record, changed
+from functions.patient.store import records
+from shared.contracts.patient import AnamnesisUpdated, NationalIdCorrected, PatientUpdated
+from shared.crypto import Subject
+from shared.db import Database, Tx, UniqueViolation
+from shared.errors import NotFound, StaleVersion
+from shared.runtime import database, vault
+
+__all__ = ["change", "read", "write_anamnesis"]
+
+
+def read(patient_id: UUID, *, anamnesis: bool) -> Record:
+    """The patient; the anamnesis is not even fetched for whom it does not concern.
+
+    Raises NotFound.
+    """
+    return _load(database("patient"), patient_id, anamnesis=anamnesis)[0]
+
+
+def change(patient_id: UUID, version: int, wanted: Mapping[str, Any], *, anamnesis: bool) -> Record:
+    """Change these fields of the profile; nothing happens where all of them are so already.
+
+    Raises NotFound, StaleVersion, NationalIdTaken.
+    """
+
+    def work(tx: Tx) -> Record:
+        old, key = _load(tx, patient_id, anamnesis=anamnesis)
+        if old.version != version:
+            raise StaleVersion
+        profile, names = changed(old.profile, wanted)
+        if not names:
+            return old
+        try:
+            new = records.update_profile(tx, key, patient_id, version, profile)
+        except UniqueViolation as error:
+            records.refused(error)
+        if new is None:
+            raise StaleVersion
+        tx.emit(PatientUpdated(patient_id=patient_id, fields=names), version=new)
+        if "national_id" in names:
+            number = profile.national_id
+            tx.emit(NationalIdCorrected(patient_id=patient_id, national_id=number), version=new)
+        return replace(old, version=new, profile=profile)
+
+    return database("patient").transaction(work)
+
+
+def write_anamnesis(patient_id: UUID, version: int, anamnesis: Anamnesis) -> Record:
+    """Replace the whole anamnesis. Raises NotFound, StaleVersion."""
+
+    def work(tx: Tx) -> Record:
+        old, key = _load(tx, patient_id, anamnesis=False)
+        if old.version != version:
+            raise StaleVersion
+        new = records.update_anamnesis(tx, key, patient_id, version, anamnesis)
+        if new is None:
+            raise StaleVersion
+        tx.emit(AnamnesisUpdated(patient_id=patient_id), version=new)
+        return replace(old, version=new, anamnesis=anamnesis)
+
+    return database("patient").transaction(work)
+
+
+def _load(source: Database | Tx, patient_id: UUID, *, anamnesis: bool) -> tuple[Record, Subject]:
+    row = records.read(source, patient_id, anamnesis=anamnesis)
+    if row is None:
+        raise NotFound("There is no such patient.")
+    return records.record(row, vault("patient"))
