@@ -42,7 +42,7 @@ class UnknownType(Exception):
 class Message(BaseModel):
     """Base of events (past tense) and commands (imperative). Fields are only ever added."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     schema_version: ClassVar[int] = 1
     key: ClassVar[str]
@@ -95,7 +95,7 @@ def _trace(value: Any) -> Any:
 class SagaContext(BaseModel):
     """Which step of which saga a command belongs to, so that the answer finds its way."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     saga_id: UUID
     step: str
@@ -108,7 +108,7 @@ class SagaContext(BaseModel):
 class Metadata(BaseModel):
     """What travels with every message; see docs/architecture.md for each field."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     source_service: str
     schema_version: int
@@ -126,7 +126,7 @@ class Metadata(BaseModel):
 class Envelope(BaseModel):
     """One message on the wire."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     event_id: UUID
     event_type: str

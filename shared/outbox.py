@@ -158,7 +158,7 @@ class Outbox:
         return sent
 
     def backlog(self) -> Row:
-        """``{"rows": n, "leased": n}`` waiting now."""
+        """``{"rows": n, "leased": n}``: rows waiting, and how many of them are under a lease."""
         row = self._database.one(
             "select count(*) as rows, count(*) filter (where lease_until >= clock_timestamp())"
             " as leased from outbox"
@@ -183,7 +183,8 @@ class Outbox:
                 rows.sort(key=lambda row: row["id"])
                 self._send(rows)
                 sent += len(rows)
-                batch.append(Statement(sql.MARK, _held(rows)))
+                ids = [row["id"] for row in rows]
+                batch.append(Statement(sql.MARK, {**_held(rows), "ids": ids}))
             keys = list(dict.fromkeys([*keys, *((row["topic"], row["key"]) for row in rows)]))
             if time.monotonic() < until:
                 # In a statement of its own: its snapshot sees what committed before the mark.
@@ -240,5 +241,8 @@ class Outbox:
 
 
 def _held(rows: list[Row]) -> dict[str, Any]:
-    """Parameters that name ``rows`` as ours: with one fence, from one insert or claim."""
-    return {"ids": [row["id"] for row in rows], "fence": rows[0]["fence"]}
+    """Parameters that name our runs: their heads, and the fence of the insert or claim."""
+    heads: dict[tuple[str, str], int] = {}
+    for row in rows:
+        heads.setdefault((row["topic"], row["key"]), row["id"])
+    return {"heads": list(heads.values()), "fence": rows[0]["fence"]}

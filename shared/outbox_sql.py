@@ -19,28 +19,48 @@ select m.topic, m.key, m.envelope, f.fence,
 returning id, fence, lease_until > '-infinity' as mine
 """
 
-MARK = "delete from outbox where id = any(:ids::bigint[]) and fence = :fence"
+# Of each key the head's fence says whose the run is: whoever claimed it meanwhile changed that.
+MARK = """
+with h as materialized (
+  select topic, key from outbox where id = any(:heads::bigint[]) and fence = :fence for update)
+delete from outbox o using h
+ where o.id = any(:ids::bigint[]) and o.topic = h.topic and o.key = h.key
+"""
+
+RELEASE = """
+update outbox set lease_until = clock_timestamp() + make_interval(secs => :wait)
+ where id = any(:heads::bigint[]) and fence = :fence
+"""
+
+# Claims lease the heads only (one small update per key, not one per row) and take the run of rows
+# behind them. A row is never taken but through its key's head.
+_HEADS_AND_RUNS = """
+u as (
+  update outbox o set fence = f.fence, attempts = attempts + 1,
+         lease_until = clock_timestamp() + make_interval(secs => :lease)
+    from h, f where o.id = h.id
+  returning o.id, o.topic, o.key, o.fence, o.attempts),
+r as (
+  select x.id, u.topic, u.key, x.envelope, u.fence, u.attempts from u cross join lateral (
+    select o.id, o.envelope from outbox o where o.topic = u.topic and o.key = u.key
+       and o.id >= u.id order by o.id limit :per_key) x)
+"""
 
 # The run at the head of each of some keys, if nobody holds it.
-CLAIM_KEYS = """
+CLAIM_KEYS = f"""
 with f as materialized (select nextval('outbox_fence') as fence),
 k as (select * from unnest(:topics::text[], :keys::text[]) as k(topic, key)),
 h as materialized (
-  select o.topic, o.key, o.id from k join outbox o on o.id =
+  select o.id from k join outbox o on o.id =
          (select min(x.id) from outbox x where x.topic = k.topic and x.key = k.key)
    where o.lease_until < clock_timestamp() for update of o skip locked),
-r as (
-  select x.id from h cross join lateral (
-    select o.id from outbox o where o.topic = h.topic and o.key = h.key and o.id >= h.id
-     order by o.id limit :per_key) x)
-update outbox o set fence = f.fence, attempts = attempts + 1,
-       lease_until = clock_timestamp() + make_interval(secs => :lease)
-  from r, f where o.id = r.id
-returning o.id, o.topic, o.key, o.envelope, o.fence, o.attempts
+{_HEADS_AND_RUNS}
+select * from r
 """
 
-# The same for up to :n keys after (:topic, :key), found by a skip scan over the index.
-CLAIM_NEXT = """
+# The same for up to :n keys after (:topic, :key), found by a skip scan over the index. The last
+# row is not one to send: it says which key was the last.
+CLAIM_NEXT = f"""
 with recursive f as materialized (select nextval('outbox_fence') as fence),
 k (topic, key, id, n) as (
   (select topic, key, id, 1 from outbox where (topic, key) > (:topic::text, :key::text)
@@ -51,23 +71,10 @@ k (topic, key, id, n) as (
      where (o.topic, o.key) > (k.topic, k.key) order by o.topic, o.key, o.id limit 1) x
    where k.n < :n),
 h as materialized (
-  select o.topic, o.key, o.id from k join outbox o on o.id = k.id
+  select o.id from k join outbox o on o.id = k.id
    where o.lease_until < clock_timestamp() for update of o skip locked),
-r as (
-  select x.id from h cross join lateral (
-    select o.id from outbox o where o.topic = h.topic and o.key = h.key and o.id >= h.id
-     order by o.id limit :per_key) x),
-claimed as (
-  update outbox o set fence = f.fence, attempts = attempts + 1,
-         lease_until = clock_timestamp() + make_interval(secs => :lease)
-    from r, f where o.id = r.id
-  returning o.id, o.topic, o.key, o.envelope, o.fence, o.attempts)
-select * from claimed
+{_HEADS_AND_RUNS}
+select * from r
  union all
 select * from (select null::bigint, topic, key, null, 0, 0 from k order by n desc limit 1) as last
-"""
-
-RELEASE = """
-update outbox set lease_until = clock_timestamp() + make_interval(secs => :wait)
- where id = any(:ids::bigint[]) and fence = :fence
 """

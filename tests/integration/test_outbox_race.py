@@ -1,0 +1,149 @@
+"""The outbox under faults: stalls, deaths, zombies and sweepers, all at once."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from shared import outbox as module
+from shared import outbox_sql
+from shared.db import Database, Isolation
+from shared.errors import Unavailable
+from shared.outbox import Outbox
+from tests.integration.outbox_stack import FaultyBus, aggregates, database, tick
+
+LEASE_S = 0.8
+WRITERS, SWEEPERS, KEYS = 8, 3, 5
+
+
+def race(
+    url: str, bus: FaultyBus, seed: int, seconds: float, isolation: Isolation
+) -> dict[str, int]:
+    """Writers and sweepers on one database; how often each thing changed."""
+    changes: dict[str, int] = {}
+    lock = threading.Lock()
+    until = time.monotonic() + seconds
+    failures: list[Exception] = []
+
+    def write(number: int) -> None:
+        dice = random.Random(seed * 100 + number)
+        with database(url, Outbox("kit", bus)) as db:
+            while time.monotonic() < until:
+                key = f"thing-{dice.randrange(KEYS)}"
+                try:
+                    n = tick(db, key, isolation=isolation)
+                except Unavailable:
+                    continue  # too much contention: nothing was emitted
+                except Exception as error:
+                    failures.append(error)
+                    raise
+                with lock:
+                    changes[key] = max(changes.get(key, 0), n)
+                time.sleep(dice.random() * 0.004)
+
+    def sweep() -> None:
+        box = Outbox("kit", bus)
+        with database(url, box):
+            while time.monotonic() < until:
+                # When this sweeper dies the next one starts.
+                with suppress(RuntimeError):
+                    box.sweep(budget_s=0.2)
+                time.sleep(0.02)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(WRITERS)]
+    threads += [threading.Thread(target=sweep) for _ in range(SWEEPERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == failures
+    bus.calm = True
+    box = Outbox("kit", bus)
+    with database(url, box) as db:
+        end = time.monotonic() + 10
+        while box.backlog()["rows"]:
+            assert time.monotonic() < end, "the backlog does not drain"
+            box.sweep()
+            time.sleep(0.05)
+        db.all("delete from thing")
+    return changes
+
+
+@pytest.fixture(scope="module")
+def url(kit_db: Callable[[], str]) -> str:
+    """One database for this module."""
+    made = kit_db()
+    aggregates(made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that end within the test, and runs short enough to be cut."""
+    for name, value in {
+        "WRITER_LEASE_S": LEASE_S,
+        "SWEEPER_LEASE_S": LEASE_S,
+        "_MARGIN_S": 0.1,
+        "_AWAY_PAUSE_S": 0.05,
+        "_KEYS": 3,
+        "_ROWS": 12,
+    }.items():
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
+def test_faults_neither_reorder_nor_lose(
+    url: str, isolation: Isolation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """First occurrences are in order and complete per key; only zombies' rows come twice."""
+    bus = FaultyBus(seed=7, lease_s=LEASE_S)
+    changes = race(url, bus, 7, 5.0, isolation)
+    firsts = bus.first_occurrences()
+    with capsys.disabled():
+        sys.stdout.write(
+            f"\n{isolation}: {sum(changes.values())} rows, {len(bus.zombies)} in zombies' hands,"
+            f" {len(bus.duplicates())} published twice\n"
+        )
+    assert {key: list(range(1, n + 1)) for key, n in changes.items()} == firsts
+    assert bus.duplicates() <= bus.zombies
+    assert bus.zombies, "no zombie was made: the race proves too little"
+
+
+def test_without_the_head_check_the_race_reorders(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control: with every row leased to its writer, the same race does not keep the order."""
+    start, end = outbox_sql.INSERT.index("exists ("), outbox_sql.INSERT.index("then '-inf")
+    unchecked = outbox_sql.INSERT[:start] + "false " + outbox_sql.INSERT[end:]
+    monkeypatch.setattr(outbox_sql, "INSERT", unchecked)
+    for seed in range(6):
+        bus = FaultyBus(seed, LEASE_S)
+        changes = race(url, bus, seed, 1.0, "READ COMMITTED")
+        ordered = {key: list(range(1, n + 1)) for key, n in changes.items()}
+        if bus.first_occurrences() != ordered:
+            assert {k: sorted(v) for k, v in bus.first_occurrences().items()} == ordered
+            return
+    pytest.fail("nothing was reordered: the race would not notice a missing head check")
+
+
+def test_dead_sweepers_are_succeeded(url: str) -> None:
+    """A sweeper that dies with a claim holds its keys for one lease only."""
+    bus = FaultyBus(seed=1, lease_s=LEASE_S, death=1.0)
+    box = Outbox("kit", bus)
+    with database(url, box) as db:
+        tick(db, "x")
+        db.all("update outbox set lease_until = '-infinity'")
+        with pytest.raises(RuntimeError):
+            box.sweep()
+        bus.calm = True
+        assert 0 == box.sweep()
+        time.sleep(LEASE_S + 0.1)
+        assert 1 == box.sweep()
+    assert isinstance(db, Database)
+    assert [("x", 1)] == bus.sent
