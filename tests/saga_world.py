@@ -20,7 +20,7 @@ from shared.outbox import Outbox
 from shared.saga import Orchestrator, Saga, replied
 from shared.testing import FrozenClock, MemoryBus, frozen
 from shared.types import uuid7
-from tests.saga_contracts import OWNERS, SERVICES, AlphaOpened, OpenAlpha, opening
+from tests.saga_contracts import OWNERS, SERVICES, AlphaOpened, OpenAlpha, SettleAlpha, opening
 
 
 @dataclass
@@ -108,6 +108,8 @@ class World:
                 thing=received.thing,
                 what=command.__name__,
             )
+            if command is SettleAlpha:
+                tx.emit(AlphaOpened(thing=received.thing))
             if command in self.crash:
                 raise RuntimeError("broken")
             if command in self.refuse:

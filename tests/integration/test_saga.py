@@ -109,6 +109,8 @@ def test_refused_local_step_drops_its_effects(world: World) -> None:
     thing = world.start()
     world.bus.drain()
     assert "SettleAlpha" not in world.effects(thing)
+    told = {env.event_id for env in world.sent if env.event_type == "ALPHA_OPENED"}
+    assert 1 == len(told), "what the refused step emitted must not go out"
     assert "RUNNING" == world.status(thing)
     assert [1, 1] == [world.pass_time(seconds=s) for s in (10, 20)]
     assert "PARKED" == world.status(thing)

@@ -105,6 +105,32 @@ def test_two_ticks_at_once_never_double(world: World) -> None:
     assert {2} == {world.shown(thing)["attempts"] for thing in things}
 
 
+def test_answers_and_ticks_at_once_never_double(world: World) -> None:
+    """Answers that arrive while several schedules repeat commands lead to each effect once."""
+    things = [world.start() for _ in range(15)]
+    world.clock.advance(timedelta(seconds=10))
+    over = threading.Event()
+
+    def tick() -> None:
+        while not over.is_set():
+            world.orchestrator.tick()
+        world.dbs["alpha"].close()
+
+    threads = [threading.Thread(target=tick) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(5):
+        world.bus.drain()
+        world.clock.advance(timedelta(seconds=1))
+    over.set()
+    for thread in threads:
+        thread.join()
+    world.pass_time(seconds=60)
+    assert {"COMPLETED"} == {world.status(thing) for thing in things}
+    expected = ["OpenAlpha", "SettleAlpha", "OpenBeta", "OpenGamma", "GreetGamma"]
+    assert [expected] * 15 == [world.effects(thing) for thing in things]
+
+
 def test_expired_lease_is_continued_and_the_old_holder_fenced_off(world: World) -> None:
     """A process dies with sagas in its hands: the next one waits for the lease, then goes on."""
     world.deaf.add("OPEN_BETA")

@@ -23,7 +23,7 @@ SECONDS = timedelta(seconds=1)
 class Model:
     """One saga, its participants' inboxes, and what is under way between them."""
 
-    saga: Saga = field(default_factory=c.opening)
+    saga: Saga = field(default_factory=lambda: c.opening(deadline=100 * SECONDS))
     now: datetime = START
     inbox: set[UUID] = field(default_factory=set)
     answered: set[UUID] = field(default_factory=set)
@@ -110,19 +110,14 @@ class Model:
             assert self.state.action == "undo" or self.state.states[2] == "DONE"
 
 
-EVENTS = st.lists(
-    st.one_of(
-        st.tuples(st.just("command"), st.integers(0, 5), st.booleans(), st.booleans()),
-        st.tuples(st.just("reply"), st.integers(0, 5), st.booleans(), st.booleans()),
-        st.tuples(st.just("lose"), st.integers(0, 5), st.booleans(), st.booleans()),
-        st.tuples(st.just("wait"), st.integers(0, 600), st.booleans(), st.booleans()),
-    ),
-    max_size=40,
-)
+# Mishaps are rarer than progress, or no saga would get far.
+MISHAP = st.sampled_from([False, False, False, True])
+KINDS = st.sampled_from(["command", "command", "reply", "wait", "wait", "lose"])
+EVENTS = st.lists(st.tuples(KINDS, st.integers(0, 60), MISHAP, MISHAP), max_size=60)
 
 
 @given(EVENTS, st.booleans())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=1500, deadline=None)
 def test_every_interleaving_ends_well(events: list[tuple[str, int, bool, bool]], end: bool) -> None:
     """Whatever is refused, lost, doubled, reordered, late or crashes: all, nothing, or a person."""
     model = Model()
@@ -141,3 +136,4 @@ def test_every_interleaving_ends_well(events: list[tuple[str, int, bool, bool]],
         model.take(decide(model.saga, model.state, Resume(), model.now))
         model.settle(refusing=False)
         model.check()
+        assert model.state.ended, "nothing is in its way any more"
