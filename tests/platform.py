@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 from werkzeug.test import TestResponse
 
 from functions.auth.main import service as auth
-from functions.auth.service import accounts
+from functions.auth.service import staff
 from functions.auth.service.keys import verification_keys
 from functions.patient.main import service as patient
 from shared import runtime
@@ -127,7 +127,7 @@ class Platform:
 
     def admin(self) -> str:
         """The access token of a group-wide ADMIN."""
-        accounts.first_admin("admin@example.com", PASSWORD)
+        staff.first_admin("admin@example.com", PASSWORD)
         return self.token("admin@example.com")
 
     def staff(self, email: str, *roles: Mapping[str, str]) -> str:

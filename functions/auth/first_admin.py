@@ -10,7 +10,7 @@ import sys
 
 from pydantic import TypeAdapter, ValidationError
 
-from functions.auth.service import accounts
+from functions.auth.service import accounts, staff
 from shared.errors import Problem
 from shared.types import Email
 
@@ -27,7 +27,7 @@ def main() -> int:
     try:
         email = TypeAdapter[str](Email).validate_python(given.email)
         accounts.check_password(password, email)
-        made = accounts.first_admin(email, password)
+        made = staff.first_admin(email, password)
     except ValidationError:
         sys.stderr.write("--email is not an e-mail address\n")
         return 1

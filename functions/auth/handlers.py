@@ -1,12 +1,14 @@
-"""What auth does when a message arrives: the local steps of its own registration saga."""
+"""What auth does when a message arrives, and the local steps of its registration saga."""
 
 from __future__ import annotations
 
 from functions.auth.service import accounts
 from shared.contracts.auth import ActivateUser, CreateUser, RemoveUser
+from shared.contracts.patient import NationalIdCorrected
 from shared.db import Tx
+from shared.errors import Reject
 from shared.inbox import Subscriptions
-from shared.messages import Event
+from shared.messages import Event, Metadata
 
 __all__ = ["on"]
 
@@ -29,3 +31,11 @@ def remove_user(command: RemoveUser, tx: Tx) -> list[Event]:
 def activate_user(command: ActivateUser, tx: Tx) -> list[Event]:
     """Every service knows the person now."""
     return accounts.activate_user(command.person_id, tx)
+
+
+@on(NationalIdCorrected)
+def follow_national_id(event: NationalIdCorrected, tx: Tx, meta: Metadata) -> None:
+    """The number that keeps a person from registering twice, never backwards."""
+    if meta.aggregate_version is None:
+        raise Reject("a national id without the version it is from")
+    accounts.follow_national_id(event.patient_id, event.national_id, meta.aggregate_version, tx)

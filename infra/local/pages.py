@@ -38,7 +38,7 @@ _HEADERS = [
 
 
 class Pages:
-    """A WSGI application: ``/``, ``/services.json``, ``/docs/<service>`` and ``/static/``."""
+    """A WSGI application: ``/``, ``/invitation``, ``/docs/<service>`` and files."""
 
     def __init__(self, services: Sequence[Service]) -> None:
         swagger = _swagger()
@@ -47,12 +47,17 @@ class Pages:
             "/static/docs.css": _OWN / "docs.css",
             "/static/index.js": _OWN / "index.js",
             "/static/docs.js": _OWN / "docs.js",
+            "/static/invitation.js": _OWN / "invitation.js",
             "/static/icon.svg": _OWN / "icon.svg",
             "/favicon.ico": _OWN / "icon.svg",
             "/static/swagger-ui.css": swagger / "css" / "swagger-ui.css",
             "/static/swagger-ui-bundle.js": swagger / "js" / "swagger-ui-bundle.js",
         }
-        self._pages = {"/": _index(services), "/services.json": _listing(services)}
+        self._pages = {
+            "/": _index(services),
+            "/invitation": _template("invitation.html"),
+            "/services.json": _listing(services),
+        }
         for service in services:
             self._pages[f"/docs/{service.name}"] = _docs(service)
 

@@ -201,3 +201,23 @@ def test_the_saga_keeps_no_personal_data(platform: Platform) -> None:
     for secret in ("trace@example.com", "2960101123458", "Popescu", PASSWORD):
         assert secret not in text
     assert not db.all("select 1 from outbox")
+
+
+def test_a_corrected_national_id_counts_in_auth(platform: Platform) -> None:
+    """After reception corrected a number, the old one may register and the new one may not."""
+    wrong, right = "1800101123450", "1800101123469"
+    made = platform.register("fix@example.com", national_id=wrong)
+    desk = platform.staff("fixer@example.com", {"role": "RECEPTIONIST"})
+    path = f"/api/patients/{made['patient_id']}"
+    etag = platform.call("GET", path, token=desk).headers["ETag"]
+    answer = platform.call(
+        "PATCH", path, {"national_id": right}, token=desk, headers={"If-Match": etag}
+    )
+    assert 200 == answer.status_code, answer.text
+    platform.drain()
+
+    def register(email: str, number: str) -> int:
+        body = person(email, national_id=number)
+        return platform.call("POST", "/api/auth/register", body).status_code
+
+    assert [409, 201] == [register("x1@example.com", right), register("x2@example.com", wrong)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from functions.auth.service import accounts
+from functions.auth.service import staff
 from tests.platform import PASSWORD, Platform
 
 CLINIC = {"address": "Str. Lungă 1", "time_zone": "Europe/Bucharest", "languages": ["ro", "en"]}
@@ -47,9 +47,7 @@ def _staff(email: str, *roles: dict[str, Any], **more: Any) -> dict[str, Any]:
 def test_there_is_one_first_admin(platform: Platform, admin: str) -> None:
     """Asking for a first ADMIN again, also at once from several sides, makes no second one."""
     with ThreadPoolExecutor(4) as pool:
-        made = list(
-            pool.map(lambda n: accounts.first_admin(f"a{n}@example.com", PASSWORD), range(4))
-        )
+        made = list(pool.map(lambda n: staff.first_admin(f"a{n}@example.com", PASSWORD), range(4)))
     assert [False] * 4 == made
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from functions.auth import sagas
 from functions.auth.api.base import Body, api
-from functions.auth.service import accounts
+from functions.auth.service import accounts, staff
 from shared.access import public, roles
 from shared.errors import Conflict, NotFound, Unauthenticated
 from shared.http import Reply
@@ -158,4 +158,4 @@ def accept_invitation(body: AcceptInvitation) -> None:
 )
 def invite_again(user_id: UUID, caller: Caller) -> Link:
     """A new link for a person who lost theirs."""
-    return Link(link=accounts.invite_again(user_id, caller))
+    return Link(link=staff.invite_again(user_id, caller))

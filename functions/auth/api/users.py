@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from functions.auth.api.base import ADMINS, Body, api
 from functions.auth.domain import Grant, Status
-from functions.auth.service import accounts
+from functions.auth.service import staff
 from functions.auth.store import users as user_store
 from shared.access import GROUP, owner
 from shared.db import Row
@@ -99,7 +99,7 @@ class UserFilter(PageQuery):
 @api.post("/users", access=ADMINS, returns=StaffCreated, status=201, problems=[Conflict, Forbidden])
 def create_staff(body: NewStaff, caller: Caller) -> Reply[StaffCreated]:
     """Create a staff account; ADMINs of a clinic for their clinic only."""
-    user_id, link = accounts.create_staff(
+    user_id, link = staff.create_staff(
         email=body.email,
         first_name=body.first_name,
         last_name=body.last_name,
@@ -139,20 +139,20 @@ def showuser(user_id: UUID) -> Reply[User]:
 @api.put("/users/{user_id}/roles", access=ADMINS, returns=User, problems=[NotFound, Forbidden])
 def replace_roles(user_id: UUID, body: RolesIn, if_match: IfMatch, caller: Caller) -> Reply[User]:
     """Give a staff member these roles instead; takes effect within seconds."""
-    accounts.replace_roles(user_id, body.grants(), version=if_match, by=caller)
+    staff.replace_roles(user_id, body.grants(), version=if_match, by=caller)
     return user(user_id)
 
 
 @api.post("/users/{user_id}/deactivate", access=ADMINS, problems=[NotFound, Forbidden, Conflict])
 def deactivate(user_id: UUID, caller: Caller) -> None:
     """Lock an account; its tokens stop working within seconds."""
-    accounts.deactivate(user_id, caller)
+    staff.deactivate(user_id, caller)
 
 
 @api.post("/users/{user_id}/reactivate", access=ADMINS, problems=[NotFound, Forbidden])
 def reactivate(user_id: UUID, caller: Caller) -> None:
     """Open a deactivated account again."""
-    accounts.reactivate(user_id, caller)
+    staff.reactivate(user_id, caller)
 
 
 def user(user_id: UUID | None) -> Reply[User]:

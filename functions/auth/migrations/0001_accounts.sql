@@ -18,6 +18,7 @@ create table users (
   password_hash text,
   national_id bytea,
   national_id_index bytea constraint users_national_id unique,
+  national_id_version integer not null default 0,  -- of the patient's record it is from
   first_name text,               -- staff only; a patient's name lives in patient
   last_name text,
   language text not null,

@@ -1,9 +1,9 @@
-"""Accounts: made by the registration saga or by an ADMIN, activated, invited, deactivated."""
+"""Patients' accounts: made and activated by the registration saga, invited, accepted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from functions.auth import domain
@@ -13,7 +13,6 @@ from functions.auth.store import sessions, users
 from shared.clocks import clock
 from shared.config import config
 from shared.contracts.auth import (
-    AccessRevoked,
     CreateUser,
     EmailUpdated,
     UserActivated,
@@ -22,14 +21,13 @@ from shared.contracts.auth import (
     UserRemoved,
 )
 from shared.crypto import blind_index
-from shared.db import ForeignKeyViolation, Row, Tx, UniqueViolation
-from shared.errors import Conflict, Forbidden, Invalid, NotFound, StaleVersion
-from shared.identity import Caller, Jwks, revoke, sign
+from shared.db import ForeignKeyViolation, Tx, UniqueViolation
+from shared.errors import Conflict, Invalid, Reject
+from shared.identity import Jwks, sign
 from shared.messages import Event
 from shared.passwords import hash_password
 from shared.runtime import database, vault
 from shared.tokens import Tokens
-from shared.types import uuid7
 
 __all__ = [
     "EmailTaken",
@@ -38,19 +36,15 @@ __all__ = [
     "accept_invitation",
     "activate_user",
     "check_password",
-    "create_staff",
     "create_user",
-    "deactivate",
-    "end_everything",
-    "first_admin",
+    "follow_national_id",
     "invitation_link",
-    "invite_again",
-    "reactivate",
     "remove_user",
-    "replace_roles",
     "translated",
+    "unique",
 ]
 
+T = TypeVar("T")
 _INVITATION_TYP = "invitation+jwt"
 
 
@@ -64,10 +58,6 @@ class NationalIdTaken(Conflict):
 
 class InvitationUsed(Conflict):
     """This invitation was used or replaced; ask the reception for a new one."""
-
-
-class LastAdmin(Conflict):
-    """The group needs one active ADMIN who is somebody else."""
 
 
 def translated(error: UniqueViolation) -> Conflict:
@@ -107,6 +97,27 @@ def create_user(command: CreateUser, tx: Tx) -> list[Event]:
         raise translated(taken) from None
     users.set_roles(tx, command.person_id, [Grant("PATIENT")])
     return [UserCreated(person_id=command.person_id)]
+
+
+def follow_national_id(person_id: UUID, number: str | None, version: int, tx: Tx) -> None:
+    """The national id as patient's ``version`` has it; an older one changes nothing.
+
+    Raises Reject when another account has it: a person must find out who is who.
+    """
+    row = users.lock(tx, person_id)
+    if row is None or row["national_id_version"] >= version:
+        return
+    subject = vault("auth").new_subject(tx, person_id)
+    try:
+        users.set_national_id(
+            tx,
+            person_id,
+            sealed=subject.seal("users.national_id", number),
+            index=None if number is None else blind_index("national_id", number),
+            version=version,
+        )
+    except UniqueViolation:
+        raise Reject("another account has this national id") from None
 
 
 def remove_user(person_id: UUID, tx: Tx) -> list[Event]:
@@ -187,162 +198,11 @@ def accept_invitation(token: str, password: str, email: str | None) -> None:
         version = users.set_status(tx, person_id, "ACTIVE")
         tx.emit(UserActivated(person_id=person_id, language=row["language"]), version=version)
 
-    _unique(work)
+    unique(work)
 
 
-def create_staff(
-    *,
-    email: str,
-    first_name: str,
-    last_name: str,
-    language: str,
-    grants: Iterable[Grant],
-    password: str | None,
-    by: Caller,
-) -> tuple[UUID, str | None]:
-    """A staff account: its id, and an invitation link when no password was given."""
-    held = list(grants)
-    _may_grant(by, held)
-    if password is not None:
-        check_password(password, email)
-    hashed = hash_password(password) if password is not None else None
-    person_id = uuid7()
-
-    def work(tx: Tx) -> str | None:
-        status: domain.Status = "ACTIVE" if hashed else "INVITED"
-        users.insert(
-            tx,
-            person_id,
-            status=status,
-            language=language,
-            email=email,
-            password_hash=hashed,
-            first_name=first_name,
-            last_name=last_name,
-        )
-        users.set_roles(tx, person_id, held)
-        tx.emit(UserCreated(person_id=person_id), version=1)
-        return None if hashed else invitation_link(tx, person_id)
-
-    signing_key()  # made before the transaction, if it is the first
-    return person_id, _unique(work)
-
-
-def first_admin(email: str, password: str) -> bool:
-    """Make the first group-wide ADMIN; False if there is one."""
-    hashed = hash_password(password)
-
-    def work(tx: Tx) -> bool:
-        tx.run("lock table user_roles in share row exclusive mode")
-        if users.any_admin(tx):
-            return False
-        person_id = uuid7()
-        users.insert(
-            tx, person_id, status="ACTIVE", language="en", email=email, password_hash=hashed
-        )
-        users.set_roles(tx, person_id, [Grant("ADMIN")])
-        tx.emit(UserCreated(person_id=person_id), version=1)
-        return True
-
-    return database("auth").transaction(work, isolation="READ COMMITTED")
-
-
-def invite_again(person_id: UUID, by: Caller) -> str:
-    """A new link for a person who lost theirs; the old one stops working."""
-    signing_key()
-
-    def work(tx: Tx) -> str:
-        row = _existing(tx, person_id)
-        staff = [grant for grant in users.grants(row) if grant.role != "PATIENT"]
-        if staff:
-            _may_grant(by, staff)
-        if row["status"] != "INVITED":
-            raise Conflict("This account is not waiting for a password.")
-        users.touch(tx, person_id)
-        return invitation_link(tx, person_id)
-
-    return database("auth").transaction(work)
-
-
-def deactivate(person_id: UUID, by: Caller) -> None:
-    """Lock the account and end its sessions everywhere; doing it again changes nothing."""
-
-    def work(tx: Tx) -> None:
-        row = _existing(tx, person_id)
-        _may_grant(by, users.grants(row))
-        if row["status"] == "DEACTIVATED":
-            return
-        if person_id == by.id:
-            raise LastAdmin("Ask another ADMIN to deactivate you.")
-        users.set_status(tx, person_id, "DEACTIVATED")
-        end_everything(tx, person_id)
-
-    database("auth").transaction(work)
-
-
-def reactivate(person_id: UUID, by: Caller) -> None:
-    """Open a deactivated account again: ACTIVE, or INVITED if it never had a password."""
-
-    def work(tx: Tx) -> None:
-        row = _existing(tx, person_id)
-        _may_grant(by, users.grants(row))
-        if row["status"] == "DEACTIVATED":
-            users.set_status(tx, person_id, "ACTIVE" if row["password_hash"] else "INVITED")
-
-    database("auth").transaction(work)
-
-
-def replace_roles(person_id: UUID, grants: Iterable[Grant], *, version: int, by: Caller) -> None:
-    """Give a staff member these roles instead; access tokens with the old ones stop working.
-
-    Raises StaleVersion, Forbidden, Invalid.
-    """
-    held = list(grants)
-
-    def work(tx: Tx) -> None:
-        row = _existing(tx, person_id)
-        _may_grant(by, held)
-        _may_grant(by, [grant for grant in users.grants(row) if grant.role != "PATIENT"])
-        if row["version"] != version:
-            raise StaleVersion
-        if person_id == by.id and by.has("ADMIN") and Grant("ADMIN") not in held:
-            raise LastAdmin("Ask another ADMIN to change your roles.")
-        kept = [grant for grant in users.grants(row) if grant.role == "PATIENT"]
-        users.set_roles(tx, person_id, [*kept, *held])
-        users.touch(tx, person_id)
-        _revoke_all(tx, person_id)
-
-    _unique(work)
-
-
-def end_everything(tx: Tx, person_id: UUID) -> None:
-    """End all sessions of a person whose row this transaction has changed."""
-    sessions.end_all(tx, person_id, clock().now())
-    _revoke_all(tx, person_id)
-
-
-def _revoke_all(tx: Tx, person_id: UUID) -> None:
-    now = clock().now()
-    revoke(tx, person_id, None, now)
-    tx.emit(AccessRevoked(person_id=person_id, revoked_at=now))
-
-
-def _existing(tx: Tx, person_id: UUID) -> Row:
-    row = users.lock(tx, person_id)
-    if row is None:
-        raise NotFound("There is no such account.")
-    return row
-
-
-def _may_grant(by: Caller, grants: Iterable[Grant]) -> None:
-    """An ADMIN of a clinic rules that clinic's staff; a group-wide ADMIN everybody."""
-    if by.has("ADMIN", "*"):
-        return
-    if not all(grant.clinic_id and by.has("ADMIN", grant.clinic_id) for grant in grants):
-        raise Forbidden("You administer other clinics than this account belongs to.")
-
-
-def _unique(work: Callable[[Tx], Any]) -> Any:
+def unique(work: Callable[[Tx], T]) -> T:
+    """Run ``work``, with violated constraints as problems: EmailTaken, NationalIdTaken, Invalid."""
     try:
         return database("auth").transaction(work)
     except UniqueViolation as taken:

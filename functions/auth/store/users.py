@@ -20,6 +20,7 @@ __all__ = [
     "listing",
     "lock",
     "set_email",
+    "set_national_id",
     "set_password",
     "set_roles",
     "set_status",
@@ -113,6 +114,20 @@ def set_password(tx: Tx, user_id: UUID, password_hash: str) -> int:
     """Change the password; the new version."""
     tx.run("update users set password_hash = :h where id = :id", id=user_id, h=password_hash)
     return touch(tx, user_id)
+
+
+def set_national_id(
+    tx: Tx, user_id: UUID, *, sealed: bytes | None, index: bytes | None, version: int
+) -> None:
+    """The number as of patient's ``version``. Raises UniqueViolation on ``users_national_id``."""
+    tx.run(
+        "update users set national_id = :sealed, national_id_index = :index,"
+        " national_id_version = :version where id = :id",
+        id=user_id,
+        sealed=sealed,
+        index=index,
+        version=version,
+    )
 
 
 def set_roles(tx: Tx, user_id: UUID, grants: Iterable[Grant]) -> None:

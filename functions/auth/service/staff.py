@@ -1,0 +1,190 @@
+"""Staff: made by an ADMIN, given roles, deactivated; and the group's first ADMIN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from functions.auth import domain
+from functions.auth.domain import Grant
+from functions.auth.service.accounts import check_password, invitation_link, unique
+from functions.auth.service.keys import signing_key
+from functions.auth.store import sessions, users
+from shared.clocks import clock
+from shared.contracts.auth import (
+    AccessRevoked,
+    UserCreated,
+)
+from shared.db import Row, Tx
+from shared.errors import Conflict, Forbidden, NotFound, StaleVersion
+from shared.identity import Caller, revoke
+from shared.passwords import hash_password
+from shared.runtime import database
+from shared.types import uuid7
+
+__all__ = [
+    "LastAdmin",
+    "create_staff",
+    "deactivate",
+    "end_everything",
+    "first_admin",
+    "invite_again",
+    "reactivate",
+    "replace_roles",
+]
+
+
+class LastAdmin(Conflict):
+    """The group needs one active ADMIN who is somebody else."""
+
+
+def create_staff(
+    *,
+    email: str,
+    first_name: str,
+    last_name: str,
+    language: str,
+    grants: Iterable[Grant],
+    password: str | None,
+    by: Caller,
+) -> tuple[UUID, str | None]:
+    """A staff account: its id, and an invitation link when no password was given."""
+    held = list(grants)
+    _may_grant(by, held)
+    if password is not None:
+        check_password(password, email)
+    hashed = hash_password(password) if password is not None else None
+    person_id = uuid7()
+
+    def work(tx: Tx) -> str | None:
+        status: domain.Status = "ACTIVE" if hashed else "INVITED"
+        users.insert(
+            tx,
+            person_id,
+            status=status,
+            language=language,
+            email=email,
+            password_hash=hashed,
+            first_name=first_name,
+            last_name=last_name,
+        )
+        users.set_roles(tx, person_id, held)
+        tx.emit(UserCreated(person_id=person_id), version=1)
+        return None if hashed else invitation_link(tx, person_id)
+
+    signing_key()  # made before the transaction, if it is the first
+    return person_id, unique(work)
+
+
+def first_admin(email: str, password: str) -> bool:
+    """Make the first group-wide ADMIN; False if there is one."""
+    hashed = hash_password(password)
+
+    def work(tx: Tx) -> bool:
+        tx.run("lock table user_roles in share row exclusive mode")
+        if users.any_admin(tx):
+            return False
+        person_id = uuid7()
+        users.insert(
+            tx, person_id, status="ACTIVE", language="en", email=email, password_hash=hashed
+        )
+        users.set_roles(tx, person_id, [Grant("ADMIN")])
+        tx.emit(UserCreated(person_id=person_id), version=1)
+        return True
+
+    return database("auth").transaction(work, isolation="READ COMMITTED")
+
+
+def invite_again(person_id: UUID, by: Caller) -> str:
+    """A new link for a person who lost theirs; the old one stops working."""
+    signing_key()
+
+    def work(tx: Tx) -> str:
+        row = _existing(tx, person_id)
+        staff = [grant for grant in users.grants(row) if grant.role != "PATIENT"]
+        if staff:
+            _may_grant(by, staff)
+        if row["status"] != "INVITED":
+            raise Conflict("This account is not waiting for a password.")
+        users.touch(tx, person_id)
+        return invitation_link(tx, person_id)
+
+    return database("auth").transaction(work)
+
+
+def deactivate(person_id: UUID, by: Caller) -> None:
+    """Lock the account and end its sessions everywhere; doing it again changes nothing."""
+
+    def work(tx: Tx) -> None:
+        row = _existing(tx, person_id)
+        _may_grant(by, users.grants(row))
+        if row["status"] == "DEACTIVATED":
+            return
+        if person_id == by.id:
+            raise LastAdmin("Ask another ADMIN to deactivate you.")
+        users.set_status(tx, person_id, "DEACTIVATED")
+        end_everything(tx, person_id)
+
+    database("auth").transaction(work)
+
+
+def reactivate(person_id: UUID, by: Caller) -> None:
+    """Open a deactivated account again: ACTIVE, or INVITED if it never had a password."""
+
+    def work(tx: Tx) -> None:
+        row = _existing(tx, person_id)
+        _may_grant(by, users.grants(row))
+        if row["status"] == "DEACTIVATED":
+            users.set_status(tx, person_id, "ACTIVE" if row["password_hash"] else "INVITED")
+
+    database("auth").transaction(work)
+
+
+def replace_roles(person_id: UUID, grants: Iterable[Grant], *, version: int, by: Caller) -> None:
+    """Give a staff member these roles instead; access tokens with the old ones stop working.
+
+    Raises StaleVersion, Forbidden, Invalid.
+    """
+    held = list(grants)
+
+    def work(tx: Tx) -> None:
+        row = _existing(tx, person_id)
+        _may_grant(by, held)
+        _may_grant(by, [grant for grant in users.grants(row) if grant.role != "PATIENT"])
+        if row["version"] != version:
+            raise StaleVersion
+        if person_id == by.id and by.has("ADMIN") and Grant("ADMIN") not in held:
+            raise LastAdmin("Ask another ADMIN to change your roles.")
+        kept = [grant for grant in users.grants(row) if grant.role == "PATIENT"]
+        users.set_roles(tx, person_id, [*kept, *held])
+        users.touch(tx, person_id)
+        _revoke_all(tx, person_id)
+
+    unique(work)
+
+
+def end_everything(tx: Tx, person_id: UUID) -> None:
+    """End all sessions of a person whose row this transaction has changed."""
+    sessions.end_all(tx, person_id, clock().now())
+    _revoke_all(tx, person_id)
+
+
+def _revoke_all(tx: Tx, person_id: UUID) -> None:
+    now = clock().now()
+    revoke(tx, person_id, None, now)
+    tx.emit(AccessRevoked(person_id=person_id, revoked_at=now))
+
+
+def _existing(tx: Tx, person_id: UUID) -> Row:
+    row = users.lock(tx, person_id)
+    if row is None:
+        raise NotFound("There is no such account.")
+    return row
+
+
+def _may_grant(by: Caller, grants: Iterable[Grant]) -> None:
+    """An ADMIN of a clinic rules that clinic's staff; a group-wide ADMIN everybody."""
+    if by.has("ADMIN", "*"):
+        return
+    if not all(grant.clinic_id and by.has("ADMIN", grant.clinic_id) for grant in grants):
+        raise Forbidden("You administer other clinics than this account belongs to.")
