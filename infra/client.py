@@ -1,0 +1,108 @@
+"""A small HTTP client for the tools that talk to a running platform as anybody would."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import Message
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from infra import manifest
+from infra.local.admin import Admin
+
+__all__ = ["Answer", "Away", "Client", "NotThere", "admin", "target"]
+
+
+class Away(Exception):
+    """Nobody answered; whether a request took effect is unknown."""
+
+
+class NotThere(Exception):
+    """What the tool needs is missing; the message is one line for a person."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: ``body`` is the JSON (or {}), ``seconds`` from asking to reading it all."""
+
+    status: int
+    headers: Message
+    body: dict[str, Any]
+    seconds: float
+
+    @property
+    def etag(self) -> str:
+        """The version, as If-Match wants it."""
+        return str(self.headers.get("ETag", ""))
+
+
+class Client:
+    """One kept connection; each thread needs a client of its own."""
+
+    def __init__(self, url: str, *, timeout: float = 60.0) -> None:
+        """``url`` without a path; ``timeout`` in seconds for every answer."""
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port or 80, timeout=timeout
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request, as JSON, by whoever ``token`` belongs to. Raises Away; repeats nothing."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        data = None
+        if body is not None:
+            sent["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        started = time.perf_counter()
+        try:
+            self._connection.request(method, path, data, sent)
+            response = self._connection.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException) as fault:
+            self._connection.close()
+            raise Away(str(fault) or type(fault).__name__) from None
+        took = time.perf_counter() - started
+        read: Any = None
+        with suppress(ValueError):
+            read = json.loads(text)
+        found = read if isinstance(read, dict) else {}
+        return Answer(response.status, response.headers, found, took)
+
+    def close(self) -> None:
+        """Hang up; the next call connects anew."""
+        self._connection.close()
+
+
+def target(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the platform is: URL, or PORT (8080) on this machine."""
+    url = environ.get("URL") or f"http://127.0.0.1:{environ.get('PORT') or '8080'}"
+    return url.rstrip("/")
+
+
+def admin(environ: Mapping[str, str] = os.environ) -> Admin:
+    """The first administrator, from ADMIN_FILE (``.local/admin.json``). Raises NotThere."""
+    file = Path(environ.get("ADMIN_FILE") or manifest.ROOT / ".local" / "admin.json")
+    try:
+        return Admin(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as fault:
+        raise NotThere(
+            f"The administrator's credentials cannot be read from {file} ({fault}):"
+            " name the file with ADMIN_FILE."
+        ) from None
