@@ -36,5 +36,5 @@ fi
 
 echo "Installing the packages into .venv with $("$python" --version) (once, about a minute) ..."
 usable .venv/bin/python || "$python" -m venv --clear .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check -r requirements-dev.txt
 echo "$wanted" > .venv/.installed
