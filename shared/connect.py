@@ -32,9 +32,14 @@ def connect(url: str) -> Wire:
     try:
         core = _cloud_sql(rest) if scheme == "cloudsql" else _direct(url)
         core._usock.settimeout(_SOCKET_TIMEOUT_S)
-    except DatabaseError as error:
-        raise SqlError.of(error) from None
-    except (InterfaceError, OSError, struct.error) as error:
+    except (DatabaseError, InterfaceError, OSError, struct.error) as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            # A refusal may be hidden: pg8000 says goodbye to a server that has hung up already,
+            # and then raises that failure instead.
+            if isinstance(cause, DatabaseError):
+                raise SqlError.of(cause) from None
+            cause = cause.__context__
         raise ConnectionLost(type(error).__name__) from None
     return Wire(core)
 

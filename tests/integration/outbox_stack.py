@@ -16,7 +16,18 @@ from shared.db import Database, Isolation, Tx
 from shared.messages import Event
 from shared.outbox import Leased, Outbox
 
-__all__ = ["Deferred", "FaultyBus", "RecordingBus", "Ticked", "backlog", "database", "tick"]
+__all__ = [
+    "Deferred",
+    "FaultyBus",
+    "RecordingBus",
+    "Ticked",
+    "aggregates",
+    "backlog",
+    "database",
+    "sweeper",
+    "tick",
+    "waiting",
+]
 
 
 class Ticked(Event):
@@ -170,3 +181,16 @@ def backlog(db: Database, rows: int, keys: int) -> None:
             keys=keys,
         )
     )
+
+
+def waiting(db: Database) -> int:
+    """How many rows are unsent."""
+    row = db.one("select count(*) as n from outbox")
+    assert row is not None
+    return int(row["n"])
+
+
+def sweeper(db: Database) -> Outbox:
+    """The outbox of ``db``."""
+    assert isinstance(db.outbox, Outbox)
+    return db.outbox

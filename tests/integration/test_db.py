@@ -1,29 +1,26 @@
-"""Transactions: retries, isolation levels, and a PostgreSQL that goes away and comes back."""
+"""Transactions: constraints, time-outs, and connections that break under them."""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
-from uuid import uuid4
 
 import pytest
 
 from shared.db import (
     CheckViolation,
     ConstraintViolation,
-    Contention,
     Database,
     ExclusionViolation,
     ForeignKeyViolation,
-    Isolation,
     LockTimeout,
     Tx,
     UniqueViolation,
 )
 from shared.errors import Unavailable
 from shared.wire import SqlError, Statement
+from tests.integration.db_stack import account, balance, together
 
 
 @pytest.fixture(scope="module")
@@ -42,172 +39,6 @@ def db(url: str) -> Iterator[Database]:
     made = Database(url)
     yield made
     made.close()
-
-
-def account(db: Database, balance: int = 0) -> str:
-    """A new account."""
-    name = uuid4().hex
-    db.all("insert into account values (:id, :balance)", id=name, balance=balance)
-    return name
-
-
-def balance(db: Database, name: str) -> Any:
-    """What an account holds."""
-    row = db.one("select balance from account where id = :id", id=name)
-    return row and row["balance"]
-
-
-def together(*works: Callable[[], object]) -> list[object]:
-    """Run ``works`` at once, each in a thread; their results or exceptions."""
-    results: list[object] = [None] * len(works)
-
-    def run(at: int) -> None:
-        try:
-            results[at] = works[at]()
-        except Exception as error:  # noqa: BLE001 -- the test looks at it
-            results[at] = error
-
-    threads = [threading.Thread(target=run, args=(at,)) for at in range(len(works))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return results
-
-
-class Meeting:
-    """Two first runs meet here; re-runs pass."""
-
-    def __init__(self) -> None:
-        self._barrier = threading.Barrier(2)
-        self.runs = 0
-        self._lock = threading.Lock()
-
-    def pass_by(self) -> None:
-        """Wait for the other, the first time."""
-        with self._lock:
-            self.runs += 1
-            first = self.runs <= 2
-        if first:
-            self._barrier.wait(10)
-
-
-def increments(db: Database, name: str, isolation: Isolation) -> tuple[list[object], int]:
-    """Two concurrent read-then-write increments; their outcomes and how often they ran."""
-    meeting = Meeting()
-
-    def work(tx: Tx) -> str:
-        seen = tx.value("select balance from account where id = :id", id=name)
-        meeting.pass_by()
-        tx.run("update account set balance = :b where id = :id", b=seen + 1, id=name)
-        return "ok"
-
-    def one() -> object:
-        return db.transaction(work, isolation=isolation)
-
-    return together(one, one), meeting.runs
-
-
-def test_a_serialization_failure_runs_the_transaction_again(db: Database) -> None:
-    """REPEATABLE READ loses no update: the second writer runs again (40001) and both count."""
-    name = account(db)
-    results, runs = increments(db, name, "REPEATABLE READ")
-    assert ["ok", "ok"] == results
-    assert (2, 3) == (balance(db, name), runs)
-
-
-def test_read_committed_loses_updates(db: Database) -> None:
-    """Control: the same increments under READ COMMITTED lose one."""
-    name = account(db)
-    results, runs = increments(db, name, "READ COMMITTED")
-    assert ["ok", "ok"] == results
-    assert (1, 2) == (balance(db, name), runs)
-
-
-def test_a_deadlock_runs_one_of_the_two_again(db: Database) -> None:
-    """Two transactions that lock in opposite order both commit (40P01 is retried)."""
-    first, second = account(db), account(db)
-    meeting = Meeting()
-
-    def locking(*names: str) -> object:
-        def work(tx: Tx) -> str:
-            for number, name in enumerate(names):
-                tx.run("update account set balance = balance + 1 where id = :id", id=name)
-                if number == 0:
-                    meeting.pass_by()
-            return "ok"
-
-        return db.transaction(work, isolation="READ COMMITTED")
-
-    results = together(lambda: locking(first, second), lambda: locking(second, first))
-    assert ["ok", "ok"] == results
-    assert (2, 2, 3) == (balance(db, first), balance(db, second), meeting.runs)
-
-
-def test_what_never_serializes_is_contention(db: Database) -> None:
-    """After eight runs the caller hears 503, and nothing is kept."""
-    runs = 0
-
-    def work(tx: Tx) -> None:
-        nonlocal runs
-        runs += 1
-        tx.run("do $$ begin raise exception using errcode = '40001'; end $$")
-
-    with pytest.raises(Contention) as refused:
-        db.transaction(work)
-    assert (8, 503) == (runs, refused.value.status)
-
-
-def reads_twice(db: Database, name: str, isolation: Isolation) -> list[int]:
-    """Two reads of one transaction with somebody's commit in between."""
-    other = Database(db._url)
-
-    def work(tx: Tx) -> list[int]:
-        read = "select balance from account where id = :id"
-        before = tx.value(read, id=name)
-        together(lambda: other.all("update account set balance = 9 where id = :id", id=name))
-        return [before, tx.value(read, id=name)]
-
-    return db.transaction(work, isolation=isolation)
-
-
-def test_repeatable_read_repeats(db: Database) -> None:
-    """A transaction sees one snapshot from its first statement on."""
-    assert [1, 1] == reads_twice(db, account(db, 1), "REPEATABLE READ")
-
-
-def test_read_committed_does_not_repeat(db: Database) -> None:
-    """Control: READ COMMITTED sees what was committed meanwhile."""
-    assert [1, 9] == reads_twice(db, account(db, 1), "READ COMMITTED")
-
-
-def on_duty(db: Database, isolation: Isolation) -> tuple[int, int]:
-    """Two doctors go home when another is on duty; how many stay, and the runs it took."""
-    names = [account(db, 1), account(db, 1)]
-    meeting = Meeting()
-
-    def leave(me: str) -> object:
-        def work(tx: Tx) -> str:
-            count = tx.value("select sum(balance) from account where id = any(:names)", names=names)
-            meeting.pass_by()
-            if count >= 2:
-                tx.run("update account set balance = 0 where id = :me", me=me)
-            return "ok"
-
-        return db.transaction(work, isolation=isolation)
-
-    assert ["ok", "ok"] == together(lambda: leave(names[0]), lambda: leave(names[1]))
-    return sum(balance(db, name) for name in names), meeting.runs
-
-
-def test_repeatable_read_allows_write_skew(db: Database) -> None:
-    """Snapshot isolation's known anomaly: both leave. Rules over several rows need more."""
-    assert (0, 2) == on_duty(db, "REPEATABLE READ")
-
-
-def test_serializable_prevents_write_skew(db: Database) -> None:
-    """Under SERIALIZABLE one of them runs again and stays."""
-    assert (1, 3) == on_duty(db, "SERIALIZABLE")
 
 
 def test_a_lock_held_too_long_is_a_lock_timeout(db: Database) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from shared import outbox as module
-from shared.bus import BusUnavailable
 from shared.db import Database, Tx
 from shared.outbox import Outbox
 from tests.integration.outbox_stack import (
@@ -21,7 +19,9 @@ from tests.integration.outbox_stack import (
     aggregates,
     backlog,
     database,
+    sweeper,
     tick,
+    waiting,
 )
 
 
@@ -61,19 +61,6 @@ def db(url: str, bus: RecordingBus) -> Iterator[Database]:
         made.all("delete from outbox")
         made.all("delete from thing")
         yield made
-
-
-def waiting(db: Database) -> int:
-    """How many rows are unsent."""
-    row = db.one("select count(*) as n from outbox")
-    assert row is not None
-    return int(row["n"])
-
-
-def sweeper(db: Database) -> Outbox:
-    """The outbox of ``db``."""
-    assert isinstance(db.outbox, Outbox)
-    return db.outbox
 
 
 def test_what_commits_is_published_in_order(db: Database, bus: RecordingBus) -> None:
@@ -263,73 +250,3 @@ def test_under_repeatable_read_a_lock_alone_does_not_order(
     box.release(1)
     box.release(0)
     assert order == [n for _, n in bus.sent]
-
-
-@pytest.mark.parametrize("keys", [1000, 1])
-def test_a_backlog_drains_in_order(
-    db: Database,
-    bus: RecordingBus,
-    keys: int,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A hundred thousand rows, over many keys or one hot key, go out in order, each once."""
-    rows = 100_000
-    backlog(db, rows, keys)
-    kept: list[Any] = []
-    monkeypatch.setattr(bus, "record", kept.extend)
-    start = time.monotonic()
-    sent = sweeper(db).sweep(budget_s=60)
-    took = time.monotonic() - start
-    with capsys.disabled():
-        sys.stdout.write(f"\n{rows:,} rows over {keys:,} keys: {rows / took:,.0f} rows/s\n")
-    assert (rows, 0) == (sent, waiting(db))
-    monkeypatch.undo()
-    bus.record(kept)
-    last: dict[str, int] = {}
-    for key, n in bus.sent:
-        assert last.get(key, 0) + 1 == n
-        last[key] = n
-    assert {rows // keys} == set(last.values())
-
-
-def test_two_sweepers_share_the_work(url: str, db: Database) -> None:
-    """Sweepers at once publish each row once, in order, and nothing is left."""
-    rows, keys = 20_000, 300
-    backlog(db, rows, keys)
-    bus = RecordingBus()
-    counts: list[int] = []
-
-    def sweep() -> None:
-        with database(url, Outbox("kit", bus)) as mine:
-            counts.append(sweeper(mine).sweep())
-
-    threads = [threading.Thread(target=sweep) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (rows, rows) == (sum(counts), len(bus.sent))
-    last: dict[str, int] = {}
-    for key, n in bus.sent:
-        assert last.get(key, 0) + 1 == n
-        last[key] = n
-    assert 0 == waiting(db)
-
-
-def test_a_row_the_bus_refuses_is_tried_later_and_later(
-    db: Database, bus: RecordingBus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A failed run is given back at once, with a pause that grows with its attempts."""
-    backlog(db, rows=3, keys=1)
-    bus.away = True
-    pauses: list[float] = []
-    for _ in range(3):
-        with pytest.raises(BusUnavailable):
-            sweeper(db).sweep()
-        row = db.one("select max(lease_until) - clock_timestamp() as pause from outbox")
-        assert row is not None
-        pauses.append(row["pause"].total_seconds())
-        db.all("update outbox set lease_until = '-infinity'")
-    assert pauses == sorted(pauses)
-    assert 0 < pauses[0] < pauses[2] <= 5
