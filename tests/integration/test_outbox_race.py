@@ -103,7 +103,7 @@ def test_faults_neither_reorder_nor_lose(
 ) -> None:
     """First occurrences are in order and complete per key; only zombies' rows come twice."""
     bus = FaultyBus(seed=7, lease_s=LEASE_S)
-    changes = race(url, bus, 7, 5.0, isolation)
+    changes = race(url, bus, 7, 3.0, isolation)
     firsts = bus.first_occurrences()
     with capsys.disabled():
         sys.stdout.write(
