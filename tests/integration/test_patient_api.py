@@ -48,6 +48,16 @@ def change(
     return answer.status_code, found
 
 
+def test_openapi(stack: PatientStack) -> None:
+    """The service describes all its routes."""
+    document = stack.send("GET", "/-/openapi.json").get_json()
+    assert {
+        "/api/patients/search",
+        "/api/patients/{patient_id}",
+        "/api/patients/{patient_id}/anamnesis",
+    } <= document["paths"].keys()
+
+
 @pytest.mark.parametrize(
     ("role", "seen"), [("RECEPTIONIST", False), ("ADMIN", False), ("DENTIST", True)]
 )
@@ -219,12 +229,13 @@ def test_one_of_many_changes_wins(stack: PatientStack, patient: UUID) -> None:
     """Of simultaneous changes of one version exactly one is made; the others are stale."""
     for version in range(1, 11):
         statuses = race(
+            stack,
             [
                 lambda n=n, v=version: change(  # type: ignore[misc]
                     stack, patient, {"phone": f"+4072100{v:02}{n:02}"}, match=v
                 )[0]
                 for n in range(4)
-            ]
+            ],
         )
         assert [200, 412, 412, 412] == sorted(statuses)
     assert ["PATIENT_UPDATED"] * 10 == stack.types()
@@ -234,6 +245,7 @@ def test_profile_and_anamnesis_share_a_version(stack: PatientStack, patient: UUI
     """A change of the one makes a simultaneous change of the other stale."""
     dentist = person("DENTIST")
     statuses = race(
+        stack,
         [
             lambda: change(stack, patient, {"phone": "+40721000000"})[0],
             lambda: (
@@ -241,12 +253,12 @@ def test_profile_and_anamnesis_share_a_version(stack: PatientStack, patient: UUI
                     "PUT", f"/{patient}/anamnesis", {"notes": "n"}, by=dentist, match=1
                 ).status_code
             ),
-        ]
+        ],
     )
     assert [200, 412] == sorted(statuses)
 
 
-def race(calls: list[Callable[[], int]]) -> list[int]:
+def race(stack: PatientStack, calls: list[Callable[[], int]]) -> list[int]:
     """What each call returns, all made at once."""
     start = threading.Barrier(len(calls))
     statuses: list[int] = []
@@ -254,6 +266,7 @@ def race(calls: list[Callable[[], int]]) -> list[int]:
     def run(call: Callable[[], int]) -> None:
         start.wait()
         statuses.append(call())
+        stack.db.close()
 
     threads = [threading.Thread(target=run, args=(call,)) for call in calls]
     for thread in threads:

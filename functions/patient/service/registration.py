@@ -46,10 +46,10 @@ def create(command: CreatePatient, tx: Tx) -> None:
     given = _check(command)
     patient_id = command.patient_id
     records.lock(tx, patient_id)
-    if records.was_removed(tx, patient_id):
+    removed, early = records.arrive(tx, patient_id)
+    if removed:
         raise PatientRemoved
     email, version = command.email, command.email_version
-    early = records.take_early_email(tx, patient_id)
     if early is not None and early[1] > version:
         email, version = early
     profile = Profile(

@@ -13,6 +13,7 @@ from shared.db import Database, Row, Tx, UniqueViolation
 from shared.types import Language
 
 __all__ = [
+    "arrive",
     "insert",
     "lock",
     "national_id_index",
@@ -22,29 +23,35 @@ __all__ = [
     "refused",
     "remove",
     "set_email",
-    "take_early_email",
     "unseal_date",
     "update_anamnesis",
     "update_profile",
-    "was_removed",
 ]
 
-_PROFILE = (
-    "p.patient_id, p.version, p.email, p.first_name, p.last_name, p.national_id, p.phone,"
-    " p.birth_date, p.language, k.version as key_version, k.wrapped as key_wrapped"
-)
-_ANAMNESIS = "a.allergies, a.chronic_conditions, a.medications, a.notes"
-
 # One round trip: the row, its key, and in the same statement whatever else a read entails.
-_READ_PROFILE = f"""
-select {_PROFILE} from patients p left join subject_keys k on k.subject = p.patient_id
+_READ_PROFILE = """
+select p.patient_id, p.version, p.email, p.first_name, p.last_name, p.national_id, p.phone,
+       p.birth_date, p.language, k.version as key_version, k.wrapped as key_wrapped
+  from patients p
+  left join subject_keys k on k.subject = p.patient_id
  where p.patient_id = :patient_id
 """
-_READ_ALL = f"""
-select {_PROFILE}, {_ANAMNESIS} from patients p
+_READ_ALL = """
+select p.patient_id, p.version, p.email, p.first_name, p.last_name, p.national_id, p.phone,
+       p.birth_date, p.language, k.version as key_version, k.wrapped as key_wrapped,
+       a.allergies, a.chronic_conditions, a.medications, a.notes
+  from patients p
   join patient_anamnesis a on a.patient_id = p.patient_id
   left join subject_keys k on k.subject = p.patient_id
  where p.patient_id = :patient_id
+"""
+
+_ARRIVE = """
+with e as (
+  delete from early_emails where patient_id = :patient_id returning email, email_version)
+select exists (select from removed_patients where patient_id = :patient_id) as removed,
+       e.email, e.email_version
+  from (select) as always left join e on true
 """
 
 # One statement makes the person's rows, so that there is never one without the others.
@@ -211,24 +218,19 @@ def set_email(tx: Tx, patient_id: UUID, email: str, email_version: int) -> None:
         tx.run(_KEEP_EARLY_EMAIL, **params)
 
 
-def take_early_email(tx: Tx, patient_id: UUID) -> tuple[str, int] | None:
-    """The address that came before the profile, and its version; it is kept no longer."""
-    row = tx.one(
-        "delete from early_emails where patient_id = :patient_id returning email, email_version",
-        patient_id=patient_id,
-    )
-    return None if row is None else (row["email"], row["email_version"])
+def arrive(tx: Tx, patient_id: UUID) -> tuple[bool, tuple[str, int] | None]:
+    """Whether this is somebody who must not come back, and the address that came before the
+    profile, with its version; it is kept no longer."""
+    row = tx.one(_ARRIVE, patient_id=patient_id)
+    if row is None:
+        raise AssertionError("a row comes back, whoever arrives")
+    early = None if row["email"] is None else (row["email"], row["email_version"])
+    return row["removed"], early
 
 
 def purge_early_emails(tx: Tx) -> int:
     """A registration ends within minutes: what is a day old belongs to nobody who comes."""
     return tx.run("delete from early_emails where received_at < now() - interval '1 day'")
-
-
-def was_removed(tx: Tx, patient_id: UUID) -> bool:
-    """Is this somebody who must not come back?"""
-    sql = "select 1 from removed_patients where patient_id = :patient_id"
-    return tx.one(sql, patient_id=patient_id) is not None
 
 
 def remove(tx: Tx, patient_id: UUID) -> None:

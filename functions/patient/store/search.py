@@ -30,11 +30,6 @@ class Position(NamedTuple):
 
 START = Position("", "", "", _NOBODY)
 
-_COLUMNS = (
-    "p.patient_id, p.first_name, p.last_name, p.birth_date,"
-    " k.version as key_version, k.wrapped as key_wrapped"
-)
-
 # Counting stops early: among words this frequent a page fills soon, whichever is walked.
 _RAREST = """
 select q.word from unnest(:words::text[]) with ordinality as q(word, n),
@@ -46,8 +41,9 @@ select q.word from unnest(:words::text[]) with ordinality as q(word, n),
 
 # A patient with two words of this prefix has two entries: the first word in the name counts.
 # The subquery is a page; only its patients and keys are fetched.
-_BY_NAME = f"""
-select w.word, w.name, {_COLUMNS}
+_BY_NAME = """
+select w.word, w.name, p.patient_id, p.first_name, p.last_name, p.birth_date,
+       k.version as key_version, k.wrapped as key_wrapped
   from (select word, name, patient_id from patient_words
          where (word, name, patient_id) > (:word::text, :name::text, :after::uuid)
            and word < :end
@@ -59,8 +55,10 @@ select w.word, w.name, {_COLUMNS}
  order by w.word, w.name, w.patient_id
 """
 
-_BY_IDENTITY = f"""
-select '' as word, '' as name, {_COLUMNS} from patients p
+_BY_IDENTITY = """
+select '' as word, '' as name, p.patient_id, p.first_name, p.last_name, p.birth_date,
+       k.version as key_version, k.wrapped as key_wrapped
+  from patients p
   left join subject_keys k on k.subject = p.patient_id
  where (:email::text is null or p.email = :email)
    and (:number::bytea is null or p.national_id_index = :number)
