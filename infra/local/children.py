@@ -122,6 +122,8 @@ class Children:
             with suppress(ProcessLookupError):
                 os.killpg(child.process.pid, signal.SIGKILL)
             child.process.wait()
+            # Its number may soon be another process's.
+            child.process = None
 
     def close(self) -> None:
         """End whatever still runs, at once."""

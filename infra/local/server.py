@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gunicorn.arbiter import Arbiter
     from gunicorn.workers.base import Worker
 
-__all__ = ["main", "socket_path"]
+__all__ = ["Server", "main", "socket_path"]
 
 _THREADS = 8
 _GRACE = 2  # seconds for requests in flight when the platform stops
@@ -73,7 +73,7 @@ def _application(what: Sequence[str]) -> Application:
             raise SystemExit(__doc__)
 
 
-class _Server(BaseApplication):
+class Server(BaseApplication):
     """gunicorn with our settings and nothing from files, arguments or the environment."""
 
     def __init__(self, application: Application, bind: str, workers: int) -> None:
@@ -115,7 +115,7 @@ def main(arguments: Sequence[str]) -> Any:
     lifeline.follow(int(parent))
     # A Ctrl-C is the parent's to act on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _Server(_application(what), bind, int(workers)).run()  # type: ignore[no-untyped-call]
+    Server(_application(what), bind, int(workers)).run()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

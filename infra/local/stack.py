@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from infra import manifest
-from infra.local import databases, postgres, preflight
+from infra.local import databases, defunct, postgres, preflight
 from infra.local.admin import Admin, create_first_admin
 from infra.local.children import Children
 from infra.local.keyring import Keyring
@@ -134,14 +134,14 @@ class Stack:
     def kill(self, name: str) -> None:
         """End a process and its workers with -9; it stays down until ``start_process``."""
         if name == "postgres":
-            os.kill(self.cluster.pid, signal.SIGKILL)
+            defunct.kill(self.directory / "postgres")
         else:
             self._family.kill(name)
 
     def start_process(self, name: str) -> None:
         """Start again what ``kill`` ended; nothing happens to a process that runs."""
         if name == "postgres":
-            self._cluster = postgres.start(self.directory / "postgres")
+            self._start_postgres()
         else:
             self._family.start(name)
 
@@ -166,7 +166,10 @@ class Stack:
         return self._urls[service]
 
     def wait_healthy(self, timeout: float = 30.0) -> None:
-        """Wait until every service's health route answers 200. Raises Unhealthy."""
+        """Wait until every service's health route answers 200 and the bus delivers.
+
+        Raises Unhealthy.
+        """
         deadline = time.monotonic() + timeout
         waiting: dict[str, str] | None = None
         last = "nothing listens"
@@ -178,6 +181,9 @@ class Stack:
                     last = name
                     self._get(f"{prefix}/-/health")
                     del waiting[name]
+                last = "background"
+                if self.alive("background") and not self._ready.exists():
+                    raise ValueError("not ready")
             except (OSError, http.client.HTTPException, ValueError) as fault:
                 last = f"{last.partition(':')[0]}: {fault}"
                 time.sleep(0.05)
@@ -206,10 +212,11 @@ class Stack:
     def _start_all(self, timeout: float) -> None:
         names = self._services
         keys = Keyring.open(self.directory, databases.roles(names))
-        self._cluster = postgres.start(self.directory / "postgres")
-        self._urls = databases.prepare(self._cluster, names, keys)
+        self._urls = databases.prepare(self._start_postgres(), names, keys)
         settings = self._settings(keys)
         settings.prepare()
+        self._ready = settings.run_dir / "background.ready"
+        self._ready.unlink(missing_ok=True)
         self._children = Children(
             self.directory / "log", say=self._say, first_pause=self._restart_after
         )
@@ -222,6 +229,12 @@ class Stack:
         if "auth" in names:
             create_first_admin(self.directory, settings.services(["auth"]), manifest.ROOT)
 
+    def _start_postgres(self) -> postgres.Cluster:
+        data = self.directory / "postgres"
+        defunct.clear(data)
+        self._cluster = postgres.start(data)
+        return self._cluster
+
     def _settings(self, keys: Keyring) -> Settings:
         extra, bus_url = self._environment, self._urls["bus"]
         if self.mode == "emulators":
@@ -230,6 +243,7 @@ class Stack:
             bus_url = f"pubsub://{PROJECT}"
             for name in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST"):
                 extra.setdefault(name, f"{HOST}:{preflight.free_port()}")
+            extra["EMULATOR_LOGS"] = str(self.directory / "log")
         return Settings(self.directory, self.port, keys, self._urls, bus_url, extra)
 
     def _start_web(self, settings: Settings) -> None:
