@@ -99,7 +99,7 @@ class Database:
             begin += f"; SET LOCAL lock_timeout = '{lock_timeout}'"
         for attempt in range(_ATTEMPTS):
             if attempt:
-                time.sleep(random.uniform(0, 0.002 * 2**attempt))
+                time.sleep(random.uniform(0, 0.002 * 2**attempt))  # nosec B311
             fresh = self._fresh()
             tx = Tx(self._wire(), begin)
             self._local.tx = tx

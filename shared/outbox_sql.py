@@ -56,7 +56,7 @@ h as materialized (
    where o.lease_until < clock_timestamp() for update of o skip locked),
 {_HEADS_AND_RUNS}
 select * from r
-"""
+"""  # nosec B608
 
 # The same for up to :n keys after (:topic, :key), found by a skip scan over the index. The last
 # row is not one to send: it says which key was the last.
@@ -77,4 +77,4 @@ h as materialized (
 select * from r
  union all
 select * from (select null::bigint, topic, key, null, 0, 0 from k order by n desc limit 1) as last
-"""
+"""  # nosec B608

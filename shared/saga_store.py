@@ -29,20 +29,16 @@ select s.id, :now, e.event, e.step, e.action, e.detail
  order by e.n
 """
 
-_INSERT = (
-    """
+_INSERT = f"""
 with s as (
   insert into sagas (id, name, definition, subject, status, steps, states, round, attempts, since,
                      deadline_at, wake_at, error, data, correlation_id, created_at, updated_at)
   values (:id, :name, :definition, :subject, :status, :steps::text[], :states::text[], :round,
           :attempts, :since, :deadline_at, :wake_at, :error, :data, :correlation, :now, :now)
   returning id)
-"""
-    + _LOG
-)
+{_LOG}"""  # nosec B608
 
-_SAVE = (
-    """
+_SAVE = f"""
 with s as (
   update sagas set status = :status, states = :states::text[], round = :round,
          attempts = :attempts, since = :since, wake_at = :wake_at, lease_until = null,
@@ -50,9 +46,7 @@ with s as (
          data = case when :ended then null else data end
    where id = :id
   returning id)
-"""
-    + _LOG
-)
+{_LOG}"""  # nosec B608
 
 _CLAIM = """
 update sagas set lease_until = :lease_until, fence = fence + 1

@@ -272,7 +272,7 @@ def uuid7() -> UUID:
     The 74 bits after the milliseconds are a 42-bit counter that starts at random (RFC 9562, 6.2,
     method 1) and 32 random bits, so two instances do not meet in one millisecond either.
     """
-    global _uuid_last  # noqa: PLW0603
+    global _uuid_last
     start = int.from_bytes(os.urandom(6), "big") >> 7
     moment = time.time_ns() // 1_000_000 << _COUNT_BITS | start
     with _uuid_lock:

@@ -48,7 +48,7 @@ def invite(profile: dict[str, Any]) -> tuple[UUID, UUID, str]:
     signing_key()  # made before the transaction, if it is the first
 
     def work(tx: Tx) -> tuple[UUID, UUID, str]:
-        patient_id, registration_id = _start(tx, {**profile, "password_hash": None})
+        patient_id, registration_id = _start(tx, {**profile, "password_hash": None})  # nosec B105
         return patient_id, registration_id, accounts.invitation_link(tx, patient_id)
 
     return database("auth").transaction(work)

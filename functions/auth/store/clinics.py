@@ -32,8 +32,8 @@ def update(
     """Replace a clinic's data if it still has ``version``; None if not."""
     return tx.one(
         "update clinics set name = :name, address = :address, time_zone = :zone,"
-        f" languages = :langs, version = version + 1 where id = :id and version = :version"
-        f" returning {_COLUMNS}",
+        " languages = :langs, version = version + 1 where id = :id and version = :version"
+        " returning id, name, address, time_zone, languages, version",
         id=clinic_id,
         version=version,
         name=name,
