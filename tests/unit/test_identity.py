@@ -128,7 +128,7 @@ def test_the_authorization_header() -> None:
         {"clinics": {"*": [7]}},
         *({name: None} for name in ("iss", "aud", "exp", "iat", "sub", "sid", "jti", "clinics")),
     ],
-    ids=lambda changes: "-".join(changes),
+    ids="-".join,
 )
 def test_wrong_claims_are_refused(changes: dict[str, Any]) -> None:
     """A well-signed token for somebody else, some other time or of another shape is refused."""
