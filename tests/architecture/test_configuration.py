@@ -13,9 +13,9 @@ from shared.config import Config, MissingSettings
 ROOT = Path(__file__).resolve().parents[2]
 _NAME = re.compile(r"_?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 _IN_THE_PAGE = re.compile(r"`((?:<SERVICE>_)?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)`")
-# Upper-case words near a reading of the environment that are no settings: what is set for others,
-# and HTTP's methods.
-_OTHERS = {"PYTHONUNBUFFERED", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"}
+# Upper-case words near a reading of the environment that are no settings: what is set for others
+# (TOKEN: by the benchmarks for a child of their own), and HTTP's methods.
+_OTHERS = {"PYTHONUNBUFFERED", "TOKEN", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"}
 
 
 def _names(node: ast.AST) -> set[str]:
@@ -44,7 +44,7 @@ def _settings_of(source: str) -> set[str]:
     """
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    readers = [f for f in functions if {"environ", "getenv"} & (_called(f) | _arguments(f))]
+    readers = [f for f in functions if _reads_the_environment(f)]
     found = set().union(*map(_names, readers))
     used = set().union(*map(_called, readers))
     for node in tree.body:
@@ -57,8 +57,17 @@ def _settings_of(source: str) -> set[str]:
     return {f"<SERVICE>{name}" if name.startswith("_") else name for name in found - _OTHERS}
 
 
-def _arguments(function: ast.FunctionDef) -> set[str]:
-    return {argument.arg for argument in function.args.args}
+def _reads_the_environment(function: ast.FunctionDef) -> bool:
+    """By itself, or in an argument ``environ: Mapping[str, str]`` (WSGI's has values of any type)."""
+    looks = any(
+        isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+        for node in ast.walk(function)
+    )
+    return looks or any(
+        argument.arg == "environ"
+        and ast.unparse(argument.annotation or argument) != "dict[str, Any]"
+        for argument in function.args.args
+    )
 
 
 def _read_by_the_code() -> set[str]:
