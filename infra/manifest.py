@@ -100,7 +100,7 @@ def summary(name: str) -> str:
     readme = ROOT / "functions" / name / "README.md"
     text = readme.read_text(encoding="utf-8") if readme.exists() else ""
     paragraphs = [part for part in text.split("\n\n") if not part.startswith(("#", "<!--"))]
-    words = " ".join(paragraphs[0].split()) if paragraphs else ""
+    words = " ".join(paragraphs[0].replace("`", "").split()) if paragraphs else ""
     return re.split(r"(?<=[.!?])\s", words, maxsplit=1)[0]
 
 

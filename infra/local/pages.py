@@ -43,7 +43,8 @@ class Pages:
     def __init__(self, services: Sequence[Service]) -> None:
         swagger = _swagger()
         self._files = {
-            "/static/style.css": _OWN / "style.css",
+            "/static/base.css": _OWN / "base.css",
+            "/static/index.css": _OWN / "index.css",
             "/static/docs.css": _OWN / "docs.css",
             "/static/index.js": _OWN / "index.js",
             "/static/docs.js": _OWN / "docs.js",

@@ -75,7 +75,7 @@ def test_the_index_links_every_service() -> None:
 def test_pages_load_nothing_from_elsewhere() -> None:
     """No page and no stylesheet names another host, and the policy forbids it."""
     client = _pages()
-    for path in ("/", "/docs/lab_order", "/static/style.css", "/static/docs.css"):
+    for path in ("/", "/docs/lab_order", "/static/base.css", "/static/docs.css"):
         answer = client.get(path)
         assert 200 == answer.status_code
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
