@@ -58,7 +58,7 @@ def _settings_of(source: str) -> set[str]:
 
 
 def _reads_the_environment(function: ast.FunctionDef) -> bool:
-    """By itself, or in an argument ``environ: Mapping[str, str]`` (WSGI's has values of any type)."""
+    """By itself, or in an argument ``environ`` that is not WSGI's."""
     looks = any(
         isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
         for node in ast.walk(function)
