@@ -40,8 +40,8 @@ def person(email: str, **more: Any) -> dict[str, Any]:
 class Platform:
     """auth and patient on fresh databases; ``drain`` delivers what was published."""
 
-    def __init__(self, service_db: Callable[[str], str]) -> None:
-        self.bus = MemoryBus()
+    def __init__(self, service_db: Callable[[str], str], bus: MemoryBus | None = None) -> None:
+        self.bus = bus or MemoryBus()
         self.services: Mapping[str, Service] = {"auth": auth, "patient": patient}
         self.databases = {name: self._install(name, service_db(name)) for name in self.services}
         self.bus.topic(*self.services, *(f"{name}.dead-letters" for name in self.services))

@@ -22,7 +22,7 @@ from shared.contracts.auth import (
 )
 from shared.crypto import blind_index
 from shared.db import ForeignKeyViolation, Tx, UniqueViolation
-from shared.errors import Conflict, Invalid, Reject
+from shared.errors import Conflict, Invalid
 from shared.identity import Jwks, sign
 from shared.messages import Event
 from shared.passwords import hash_password
@@ -102,7 +102,9 @@ def create_user(command: CreateUser, tx: Tx) -> list[Event]:
 def follow_national_id(person_id: UUID, number: str | None, version: int, tx: Tx) -> None:
     """The national id as patient's ``version`` has it; an older one changes nothing.
 
-    Raises Reject when another account has it: a person must find out who is who.
+    Raises NationalIdTaken while another account has it. That may pass (its own correction or the
+    end of its registration is on the way), so the message comes again; if it does not pass, the
+    message ends among the dead letters and a person must find out who is who.
     """
     row = users.lock(tx, person_id)
     if row is None or row["national_id_version"] >= version:
@@ -117,7 +119,7 @@ def follow_national_id(person_id: UUID, number: str | None, version: int, tx: Tx
             version=version,
         )
     except UniqueViolation:
-        raise Reject("another account has this national id") from None
+        raise NationalIdTaken from None
 
 
 def remove_user(person_id: UUID, tx: Tx) -> list[Event]:

@@ -1,0 +1,144 @@
+"""Registrations and e-mail changes end right whatever stops in the middle and comes back.
+
+A whole platform, one process per target, under traffic. What stops is ended with -9. Afterwards
+nothing is lost, doubled, half-written or left behind, by the books of both databases.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from infra.local.stack import Stack
+from shared.db import Tx
+from shared.errors import Unavailable
+from tests.convergence import Ledgers, ledgers_of
+from tests.crowd import Crowd
+
+_OUTAGE, _CALM = 1.5, 0.5  # seconds
+_UNPUBLISHED = 8  # messages that are to be caught between commit and publish
+_SETTLED = 60.0  # seconds; the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """One platform for this module; every test leaves it running."""
+    directory = Path(tempfile.mkdtemp(prefix="dh-"))
+    environment = {"PASSWORD_COST": "low"}
+    with Stack(directory, mode="processes", environment=environment) as running:
+        yield running
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def ledgers(stack: Stack) -> Iterator[Ledgers]:
+    """The books of the platform."""
+    books = ledgers_of(stack)
+    yield books
+    books.close()
+
+
+def _during(stack: Stack, outage: Callable[[], None], **people: int) -> Crowd:
+    """Traffic, in the middle of which there is an ``outage``; everybody has finished."""
+    with Crowd(stack, **people) as crowd:
+        time.sleep(_CALM)
+        outage()
+        stack.wait_healthy()
+        time.sleep(_CALM)
+    return crowd
+
+
+def _away(stack: Stack, *names: str, seconds: float = _OUTAGE) -> Callable[[], None]:
+    """These processes are dead for a while."""
+
+    def outage() -> None:
+        for name in names:
+            stack.kill(name)
+        time.sleep(seconds)
+        for name in names:
+            stack.start_process(name)
+
+    return outage
+
+
+def _converges(crowd: Crowd, ledgers: Ledgers) -> None:
+    """Everything ends, and ends right: what people were told holds in both databases."""
+    ledgers.settle(_SETTLED)
+    assert [] == crowd.faults
+    assert [] == ledgers.faults()
+    failed = ledgers.all("auth", "select id from sagas where status = 'FAILED'")
+    wanted = crowd.addresses({str(row["id"]) for row in failed})
+    for service, table in {"auth": "users", "patient": "patients"}.items():
+        rows = ledgers.all(
+            service, f"select email from {table} where email like '%.{crowd.tag}@example.com'"
+        )
+        assert sorted(wanted) == sorted(row["email"] for row in rows)
+    assert crowd.moves > 0
+
+
+def test_patient_is_away(stack: Stack, ledgers: Ledgers) -> None:
+    """While patient is dead people register all the same, and are ACTIVE once it is back."""
+    crowd = _during(stack, _away(stack, "patient.http", "patient.events"))
+    _converges(crowd, ledgers)
+    assert crowd.refused, "nobody read a profile during the outage"
+
+
+def test_the_bus_is_away(stack: Stack, ledgers: Ledgers) -> None:
+    """While the dispatcher and the schedule are dead nobody is told anything but yes."""
+    crowd = _during(stack, _away(stack, "background"))
+    _converges(crowd, ledgers)
+    assert [] == crowd.refused
+
+
+def test_postgresql_is_away(stack: Stack, ledgers: Ledgers) -> None:
+    """While PostgreSQL is dead people are told 503 and when to come back; who does, is served."""
+    crowd = _during(stack, _away(stack, "postgres"))
+    _converges(crowd, ledgers)
+    assert crowd.refused, "nobody noticed"
+
+
+def test_everything_dies_between_commit_and_publish(stack: Stack, ledgers: Ledgers) -> None:
+    """What was committed and never published, because every process was ended with -9, is
+    published after the next start."""
+
+    def outage() -> None:
+        def work(tx: Tx) -> None:
+            # Nobody can publish; whoever has committed by now stands right before it.
+            tx.run("lock table delivery in exclusive mode")
+            deadline = time.monotonic() + _OUTAGE * 10
+            while ledgers.all("auth", "select count(*) as n from outbox")[0]["n"] < _UNPUBLISHED:
+                assert time.monotonic() < deadline, "nobody commits"
+                time.sleep(0.01)
+            for name in reversed(stack.names):
+                stack.kill(name)
+
+        with suppress(Unavailable):
+            ledgers.transaction("bus", work)
+        for name in stack.names:
+            stack.start_process(name)
+
+    crowd = _during(stack, outage, registering=_UNPUBLISHED)
+    _converges(crowd, ledgers)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(6))
+def test_anything_dies_at_any_moment(stack: Stack, ledgers: Ledgers, seed: int) -> None:
+    """A dozen deaths in a row, of any processes, alone or together, at random moments."""
+    chance = random.Random(seed)
+
+    def outage() -> None:
+        for _ in range(12):
+            names = chance.sample(stack.names, chance.choice((1, 1, 1, 2, 3)))
+            _away(stack, *sorted(names, reverse=True), seconds=chance.uniform(0, 1))()
+            time.sleep(chance.uniform(0, 0.5))
+
+    crowd = _during(stack, outage)
+    _converges(crowd, ledgers)
