@@ -1,7 +1,7 @@
 """The one place that reads the environment.
 
-Each part (``database_url``, ``crypto`` ...) is asked for by who needs it, and ``check`` names
-everything a service lacks at once, at start. No secret has a default.
+Importing a service reads nothing, so that tools can. Where it is deployed, ``check`` runs at start
+and names everything that is missing at once. No secret has a default.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-__all__ = ["Config", "MissingSettings", "config"]
+__all__ = ["AUDIENCE", "Config", "MissingSettings", "check", "config", "deployed"]
 
 AUDIENCE = "dentalhelp"
 
@@ -46,7 +46,7 @@ class Config:
         try:
             return self.databases[service]
         except KeyError:
-            raise MissingSettings(f"missing: {service.upper()}_DATABASE_URL") from None
+            raise MissingSettings(_no_database(service)) from None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Config:
@@ -96,6 +96,26 @@ class Config:
         if faults:
             raise MissingSettings("; ".join(faults))
         return read
+
+
+def check(service: str) -> None:
+    """Raises MissingSettings naming everything ``service`` lacks, its database included."""
+    try:
+        config().database_url(service)
+    except MissingSettings as missing:
+        name = _no_database(service)
+        absent = not os.environ.get(f"{service.upper()}_DATABASE_URL")
+        also = f"; {name}" if absent and name not in str(missing) else ""
+        raise MissingSettings(f"{missing}{also}") from None
+
+
+def _no_database(service: str) -> str:
+    return f"missing: {service.upper()}_DATABASE_URL"
+
+
+def deployed() -> bool:
+    """Does this process run as a deployed function (Cloud Run's container contract)?"""
+    return "K_SERVICE" in os.environ
 
 
 @cache

@@ -111,7 +111,7 @@ class UnsupportedMediaType(Problem):
 
 
 class Invalid(Problem):
-    """The request is well-formed but not acceptable; ``errors`` names each field."""
+    """The request is well-formed but not acceptable; errors names each field."""
 
     status = 422
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 from shared import log
 from shared.access import public
 from shared.bus import BusUnavailable, parse_push, publisher
-from shared.config import AUDIENCE, config
+from shared.config import AUDIENCE, check, config, deployed
 from shared.contracts.auth import AccessRevoked
 from shared.contracts.saga import SagaReplied
 from shared.crypto import Vault
@@ -100,6 +100,8 @@ class Service:
         self._keys = keys
         self.orchestrator = Orchestrator(name, sagas, self.on, lambda: database(name))
         self.jobs = jobs.entries.copy() if jobs else {}
+        if deployed():
+            check(name)
         self._kit_jobs()
         self._kit_handlers()
         self._kit_routes()

@@ -5,24 +5,19 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
 from shared.access import GROUP, roles
 from shared.errors import NotFound
 from shared.http import Api
+from shared.pages import PageQuery, decode_cursor, encode_cursor
 from shared.saga import Orchestrator
 
 __all__ = ["add_saga_routes"]
 
 
-class SagaFilter(BaseModel):
-    """Which sagas to list, newest first; ``before`` is the last id of the page before."""
-
-    model_config = ConfigDict(extra="forbid")
+class SagaFilter(PageQuery):
+    """Which sagas to list, newest first."""
 
     status: str | None = None
-    before: UUID | None = None
-    limit: int = 50
 
 
 def add_saga_routes(api: Api, orchestrator: Orchestrator) -> None:
@@ -32,8 +27,11 @@ def add_saga_routes(api: Api, orchestrator: Orchestrator) -> None:
     @api.get("/-/sagas", access=admins, returns=dict[str, Any])
     def list_sagas(query: SagaFilter) -> dict[str, Any]:
         """The sagas of this service, newest first."""
-        limit = max(1, min(query.limit, 200))
-        return {"items": orchestrator.list(query.status, query.before, limit)}
+        before = decode_cursor(query.cursor, tuple[UUID])[0] if query.cursor else None
+        rows = orchestrator.list(query.status, before, query.limit + 1)
+        shown = rows[: query.limit]
+        more = len(rows) > query.limit
+        return {"items": shown, "next_cursor": encode_cursor((shown[-1]["id"],)) if more else None}
 
     @api.get("/-/sagas/{saga_id}", access=admins, returns=dict[str, Any])
     def show_saga(saga_id: UUID) -> dict[str, Any]:

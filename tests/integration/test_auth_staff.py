@@ -89,6 +89,14 @@ def test_a_clinic_admin_rules_one_clinic(platform: Platform, admin: str) -> None
     )
     seen = platform.call("GET", "/api/auth/users", token=boss).json or {}
     assert {"boss@example.com", "d1@example.com"} == {user["email"] for user in seen["items"]}
+    stranger = platform.staff("there@example.com", {"role": "DENTIST", "clinic_id": there})
+    other = (platform.call("GET", "/api/auth/me", token=stranger).json or {})["id"]
+    own = next(user["id"] for user in seen["items"] if user["email"] == "d1@example.com")
+    codes = [
+        platform.call("GET", f"/api/auth/users/{who}", token=boss).status_code
+        for who in (own, other)
+    ]
+    assert [200, 403] == codes
 
 
 def test_an_unknown_clinic_is_named(platform: Platform, admin: str) -> None:

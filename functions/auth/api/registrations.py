@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -23,14 +23,16 @@ from shared.types import (
     Phone,
 )
 
+Told = Annotated[str, Field(max_length=10_000)]
+
 
 class Anamnesis(Body):
     """The medical history, in the person's own words; encrypted at rest."""
 
-    allergies: str = Field(default="", max_length=10_000)
-    chronic_conditions: str = Field(default="", max_length=10_000)
-    medications: str = Field(default="", max_length=10_000)
-    notes: str = Field(default="", max_length=10_000)
+    allergies: Told | None = None
+    chronic_conditions: Told | None = None
+    medications: Told | None = None
+    notes: Told | None = None
 
 
 class Profile(Body):
@@ -46,7 +48,9 @@ class Profile(Body):
 
     def data(self, email: str | None) -> dict[str, Any]:
         """What the registration saga carries."""
-        return {**self.model_dump(mode="json", exclude={"email", "password"}), "email": email}
+        told = self.anamnesis and self.anamnesis.model_dump(exclude_none=True)
+        profile = self.model_dump(mode="json", exclude={"email", "password", "anamnesis"})
+        return {**profile, "email": email, "anamnesis": told}
 
 
 class Register(Profile):

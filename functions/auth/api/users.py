@@ -131,9 +131,14 @@ def list_staff(query: UserFilter, caller: Caller) -> Page[User]:
 
 
 @api.get("/users/{user_id}", access=ADMINS | owner("user_id"), returns=User, problems=[NotFound])
-def showuser(user_id: UUID) -> Reply[User]:
-    """One account."""
-    return user(user_id)
+def show_user(user_id: UUID, caller: Caller) -> Reply[User]:
+    """One account; ADMINs of a clinic see their clinics' staff."""
+    found = user(user_id)
+    places = {role.clinic_id for role in found.value.roles}
+    ours = any(place is not None and caller.has("ADMIN", place) for place in places)
+    if not (caller.is_owner(user_id) or caller.has("ADMIN", GROUP) or ours):
+        raise Forbidden("You administer other clinics than this account belongs to.")
+    return found
 
 
 @api.put("/users/{user_id}/roles", access=ADMINS, returns=User, problems=[NotFound, Forbidden])
