@@ -54,6 +54,8 @@ lock: setup ## refresh requirements*.txt from requirements*.in
 		-o requirements-dev.txt requirements-dev.in
 	@CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) --upgrade -c requirements-dev.txt \
 		-o requirements.txt requirements.in
+	@CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) --upgrade -c requirements-dev.txt \
+		-o requirements-bench.txt requirements-bench.in
 
 demo: setup ## tell a story over HTTP to the running platform; exit 1 if any step misses
 	@$(PY) -m infra.demo
@@ -61,8 +63,9 @@ demo: setup ## tell a story over HTTP to the running platform; exit 1 if any ste
 seed-data: setup ## fill the running platform with the volumes of a group of clinics
 	@$(PY) -m infra.seed
 
-bench: setup ## measure what docs/benchmarks.md claims
-	@$(PY) -m infra.bench
+bench: setup ## measure what docs/benchmarks.md claims, and write it
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@$(PY) -m infra.bench $(ARGS)
 
 new-service: setup ## NAME=x: a new service folder that passes the checks and answers
 	@$(PY) -m infra.new_service "$(NAME)"

@@ -22,7 +22,8 @@ def faults(root: Path) -> list[str]:
     """What is wrong with the locks in ``root``, one line each."""
     found: list[str] = []
     pins = {
-        name: _pins(root / f"{name}.txt", found) for name in ("requirements", "requirements-dev")
+        name: _pins(root / f"{name}.txt", found)
+        for name in ("requirements", "requirements-dev", "requirements-bench")
     }
     for name, locked in pins.items():
         for requirement in _wanted(root / f"{name}.in"):

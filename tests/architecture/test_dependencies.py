@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-_SECTIONS = {"requirements.in": "Deployed", "requirements-dev.in": "Development"}
+_SECTIONS = {
+    "requirements.in": "Deployed",
+    "requirements-dev.in": "Development",
+    "requirements-bench.in": "Benchmarks",
+}
 
 
 def _asked_for(file: str) -> list[str]:
