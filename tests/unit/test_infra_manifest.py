@@ -119,6 +119,8 @@ def _locks(root: Path, pin: str) -> list[str]:
     (root / "requirements-dev.in").write_text("-r requirements.in\npytest\n")
     (root / "requirements.txt").write_text(pin)
     (root / "requirements-dev.txt").write_text(f"flask==3.1{hashed}pytest==9{hashed}")
+    (root / "requirements-bench.in").write_text("dbos\n")
+    (root / "requirements-bench.txt").write_text(f"dbos==3.4{hashed}")
     return locks.faults(root)
 
 
