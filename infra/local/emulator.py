@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -46,7 +47,7 @@ class EmulatorMissing(Exception):
     """gcloud, the emulator or a fitting Java is not on this machine; the message says which."""
 
 
-class Emulator:
+class Emulator(ABC):
     """A Java process that listens on ``address`` between ``start`` and ``stop``."""
 
     def __init__(self, logs: Path) -> None:
@@ -56,9 +57,9 @@ class Emulator:
         self.address = ""
         """host:port, as the environment variables of Google's clients want it."""
 
+    @abstractmethod
     def command(self, port: int) -> list[str]:
         """What to run. Raises EmulatorMissing."""
-        raise NotImplementedError
 
     def launch(self, port: int | None = None) -> None:
         """Begin starting; ``ready`` waits for the end of it. Raises EmulatorMissing."""
