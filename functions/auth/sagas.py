@@ -45,11 +45,11 @@ def register(profile: dict[str, Any], password: str) -> tuple[UUID, UUID]:
 
 def invite(profile: dict[str, Any]) -> tuple[UUID, UUID, str]:
     """The same for a person without a password: (patient_id, registration_id, link)."""
-    signing_key()  # made before the transaction, if it is the first
+    key = signing_key()
 
     def work(tx: Tx) -> tuple[UUID, UUID, str]:
         patient_id, registration_id = _start(tx, {**profile, "password_hash": None})  # nosec B105
-        return patient_id, registration_id, accounts.invitation_link(tx, patient_id)
+        return patient_id, registration_id, accounts.invitation_link(tx, patient_id, key)
 
     return database("auth").transaction(work)
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from functions.auth.service import keys
 from tests.platform import CNP, PASSWORD, Platform, person
 
 
@@ -221,3 +222,20 @@ def test_a_corrected_national_id_counts_in_auth(platform: Platform) -> None:
         return platform.call("POST", "/api/auth/register", body).status_code
 
     assert [409, 201] == [register("x1@example.com", right), register("x2@example.com", wrong)]
+
+
+def test_the_signing_key_may_change_at_any_moment(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invitations are signed also when the key must be looked up anew at every use."""
+    reception = platform.staff("moment@example.com", {"role": "ADMIN"})
+    monkeypatch.setattr(keys, "_CACHE_S", 0.0)
+    monkeypatch.setattr(keys, "_cached", None)
+    names = {"first_name": "Ana", "last_name": "Popescu"}
+    invited = platform.call("POST", "/api/auth/invitations", names, token=reception)
+    assert 201 == invited.status_code, invited.text
+    platform.drain()
+    path = f"/api/auth/users/{(invited.json or {})['patient_id']}/invitation"
+    assert 201 == platform.call("POST", path, token=reception).status_code
+    staff = {**names, "email": "moment.two@example.com", "roles": [{"role": "DENTIST"}]}
+    assert 201 == platform.call("POST", "/api/auth/users", staff, token=reception).status_code

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from functions.auth import domain
 from functions.auth.domain import Grant
-from functions.auth.service.keys import signing_key, verification_keys
+from functions.auth.service.keys import verification_keys
 from functions.auth.store import sessions, users
 from shared.clocks import clock
 from shared.config import config
@@ -23,7 +23,7 @@ from shared.contracts.auth import (
 from shared.crypto import blind_index
 from shared.db import ForeignKeyViolation, Tx, UniqueViolation
 from shared.errors import Conflict, Invalid
-from shared.identity import Jwks, sign
+from shared.identity import Jwks, SigningKey, sign
 from shared.messages import Event
 from shared.passwords import hash_password
 from shared.runtime import database, vault
@@ -140,8 +140,9 @@ def activate_user(person_id: UUID, tx: Tx) -> list[Event]:
     return [UserActivated(person_id=person_id, language=row["language"])]
 
 
-def invitation_link(tx: Tx, person_id: UUID) -> str:
-    """A new signed one-time link; the token stands behind ``#``, so that no server logs it."""
+def invitation_link(tx: Tx, person_id: UUID, key: SigningKey) -> str:
+    """A new one-time link signed by ``key``, which was looked up before the transaction began;
+    the token stands behind ``#``, so that no server logs it."""
     now = clock().now()
     expires = now + domain.INVITATION_LIFE
     invitation = uuid4()
@@ -155,7 +156,7 @@ def invitation_link(tx: Tx, person_id: UUID) -> str:
             "iat": now.timestamp(),
             "exp": expires.timestamp(),
         },
-        signing_key(),
+        key,
         typ=_INVITATION_TYP,
     )
     return f"{config().public_url}/invitation#{token}"

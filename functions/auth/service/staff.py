@@ -70,9 +70,9 @@ def create_staff(
         )
         users.set_roles(tx, person_id, held)
         tx.emit(UserCreated(person_id=person_id), version=1)
-        return None if hashed else invitation_link(tx, person_id)
+        return None if hashed else invitation_link(tx, person_id, key)
 
-    signing_key()  # made before the transaction, if it is the first
+    key = signing_key()
     return person_id, unique(work)
 
 
@@ -97,7 +97,7 @@ def first_admin(email: str, password: str) -> bool:
 
 def invite_again(person_id: UUID, by: Caller) -> str:
     """A new link for a person who lost theirs; the old one stops working."""
-    signing_key()
+    key = signing_key()
 
     def work(tx: Tx) -> str:
         row = _existing(tx, person_id)
@@ -107,7 +107,7 @@ def invite_again(person_id: UUID, by: Caller) -> str:
         if row["status"] != "INVITED":
             raise Conflict("This account is not waiting for a password.")
         users.touch(tx, person_id)
-        return invitation_link(tx, person_id)
+        return invitation_link(tx, person_id, key)
 
     return database("auth").transaction(work)
 
