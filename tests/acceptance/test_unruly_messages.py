@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from functions.patient.store import records
 from infra.people import patient
+from shared.db import Tx
 from tests.convergence import Ledgers
 from tests.platform import PASSWORD, Platform, person
 from tests.unruly_bus import UnrulyBus
@@ -69,16 +72,7 @@ def test_people_and_addresses_converge(service_db: Callable[[str], str], seed: i
         made = platform.register(email, national_id=patient(number)["national_id"])
         people[made["patient_id"]] = email
     refused = _take_numbers(platform, reception, list(people)[:_TAKEN])
-    tokens = {who: platform.token(email) for who, email in people.items()}
-    for turn in range(_PEOPLE * _CHANGES):
-        who = chance.choice(list(people))
-        people[who] = f"person{who}.{turn}@example.com"
-        body = {"email": people[who], "password": PASSWORD}
-        answer = platform.call("PATCH", "/api/auth/me/email", body, token=tokens[who])
-        assert 200 == answer.status_code, answer.text
-        if chance.random() < 0.1:
-            platform.drain()
-    platform.drain()
+    _change_addresses(platform, people, chance)
     ledgers.settle(0)
     assert [] == ledgers.faults()
     assert [] == watch.backwards
@@ -91,6 +85,46 @@ def test_people_and_addresses_converge(service_db: Callable[[str], str], seed: i
     assert bus.delayed > 20
     _numbers_are_known(platform)
     ledgers.close()
+
+
+def test_a_careless_replica_is_noticed(
+    service_db: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: a replica that takes every message as it comes is seen going backwards."""
+
+    def careless(tx: Tx, patient_id: UUID, email: str, email_version: int) -> None:
+        tx.run(
+            "update patients set email = :email, email_version = :version where patient_id = :id",
+            email=email,
+            version=email_version,
+            id=patient_id,
+        )
+
+    monkeypatch.setattr(records, "set_email", careless)
+    bus = _WatchedBus(seed=0)
+    platform = Platform(service_db, bus)
+    ledgers = Ledgers(platform.databases)
+    watch = _Watch(ledgers)
+    bus.look = watch.look
+    emails = [f"person{number}@example.com" for number in range(2)]
+    people = {platform.register(email)["patient_id"]: email for email in emails}
+    _change_addresses(platform, people, random.Random(0))
+    assert watch.backwards
+    ledgers.close()
+
+
+def _change_addresses(platform: Platform, people: dict[str, str], chance: random.Random) -> None:
+    """Everybody in ``people`` (id -> address) moves some times; afterwards all is delivered."""
+    tokens = {who: platform.token(email) for who, email in people.items()}
+    for turn in range(len(people) * _CHANGES):
+        who = chance.choice(list(people))
+        people[who] = f"person{who}.{turn}@example.com"
+        body = {"email": people[who], "password": PASSWORD}
+        answer = platform.call("PATCH", "/api/auth/me/email", body, token=tokens[who])
+        assert 200 == answer.status_code, answer.text
+        if chance.random() < 0.1:
+            platform.drain()
+    platform.drain()
 
 
 def _numbers_are_known(platform: Platform) -> None:
