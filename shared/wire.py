@@ -14,22 +14,26 @@ session, so a transaction pooler may stand in between.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Self
+
+from shared.wire_codec import TIMESTAMPTZ, array, compiled, described, instant, int_at, length
 
 __all__ = ["ConnectionLost", "Row", "SqlError", "Statement", "Wire"]
 
 Row = dict[str, Any]
 
-_length = struct.Struct("!i").pack
 _count = struct.Struct("!H").pack
 # Describe the portal, execute it to the end, sync.
-_RUN = b"D" + _length(6) + b"P\0" + b"E" + _length(9) + b"\0" + _length(0) + b"S" + _length(4)
+_RUN = b"D" + length(6) + b"P\0" + b"E" + length(9) + b"\0" + length(0) + b"S" + length(4)
 # What the sockets' buffers surely hold. Were more to follow a statement in one flush, we could be
 # stuck writing while the server is stuck writing that statement's answer.
 _FOLLOWERS = 65_536
+_CHUNK = 65_536
+_DATA_ROW, _ROW_DESCRIPTION, _READY = b"DTZ"
+# ParseComplete, BindComplete, NoData: they say nothing that is not known from what follows.
+_SILENT = frozenset(b"12n")
 
 
 class ConnectionLost(Exception):
@@ -79,7 +83,10 @@ class Wire:
     def __init__(self, core: Any) -> None:
         self._core = core
         # Without these a list's "null" would arrive as NULL: pg8000 quotes only what it must.
-        self._types = {**core.py_types, list: _array, tuple: _array}
+        self._types = {**core.py_types, list: array, tuple: array}
+        core.pg_types[TIMESTAMPTZ] = instant
+        # What has been received and not been looked at yet, from ``_at`` on.
+        self._data, self._at = b"", 0
 
     def exchange(self, *statements: Statement) -> list[Answer]:
         """Send all ``statements`` in one flush and read every answer.
@@ -127,28 +134,73 @@ class Wire:
 
         context = _Context(statement.sql)
         try:
-            self._core.handle_messages(context)
-        except DatabaseError as error:
-            return SqlError.of(error)
-        except (InterfaceError, struct.error) as error:
-            if isinstance(context.error, DatabaseError):
-                # FATAL: the server said why, then closed the connection.
-                return SqlError.of(context.error)
-            if error is context.error:
-                # A COMMIT of a failed transaction: the server rolled back and called it success.
-                return SqlError({"C": "25P02"})
+            self._handle_messages(context)
+        except (InterfaceError, struct.error):
             raise ConnectionLost from None
-        return _answer(context)
+        except _Ended:
+            # FATAL: the server said why, then closed the connection.
+            if context.error is None:
+                raise ConnectionLost from None
+        if isinstance(context.error, DatabaseError):
+            return SqlError.of(context.error)
+        if context.error is not None:
+            # A COMMIT of a failed transaction: the server rolled back and called it success.
+            return SqlError({"C": "25P02"})
+        return Answer(context.rows or [], max(context.row_count, 0))
+
+    def _handle_messages(self, context: _Context) -> None:
+        """Read up to ReadyForQuery, as ``CoreConnection.handle_messages`` does.
+
+        That takes two reads and a dispatch per message and describes every column anew, which
+        costs more than the rest of a short exchange; here they come from one buffer.
+        """
+        core, data, at = self._core, self._data, self._at
+        names: Sequence[str] = ()
+        decoders: list[Callable[[str], Any]] = []
+        while True:
+            end = at + 5
+            if len(data) >= end:
+                end = at + 1 + int_at(data, at + 1)[0]
+            if len(data) < end:
+                more = core._sock.read1(_CHUNK)
+                if not more:
+                    raise _Ended
+                data, at = data[at:] + more, 0
+                continue
+            code = data[at]
+            if code == _DATA_ROW and context.rows is not None:
+                values: list[Any] = []
+                start = at + 7
+                for decode in decoders:
+                    stop = start + 4
+                    size = int_at(data, start)[0]
+                    if size < 0:
+                        values.append(None)
+                    else:
+                        stop += size
+                        values.append(decode(str(data[start + 4 : stop], core._client_encoding)))
+                    start = stop
+                context.rows.append(dict(zip(names, values, strict=True)))
+            elif code == _ROW_DESCRIPTION:
+                names, types = described(data[at + 5 : end], core._client_encoding)
+                decoders = [core.pg_types[oid] for oid in types]
+                if context.rows is None:
+                    context.rows = []
+            elif code not in _SILENT:
+                core.message_types[data[at : at + 1]](data[at + 5 : end], context)
+                if code == _READY:
+                    self._data, self._at = data, end
+                    return
+            at = end
 
     def _message(self, statement: Statement) -> bytes:
         if not statement.params:
             body = statement.sql.encode() + b"\0"
-            return b"Q" + _length(len(body) + 4) + body
+            return b"Q" + length(len(body) + 4) + body
         from pg8000.converters import make_params
 
-        sql, names = _compiled(statement.sql)
+        parse, names = compiled(statement.sql)
         values = make_params(self._types, [statement.params[name] for name in names])
-        parse = b"\0" + sql.encode() + b"\0\0\0"
         bind = bytearray(b"\0\0\0\0")
         bind += _count(len(values))
         for value in values:
@@ -156,25 +208,25 @@ class Wire:
                 bind += b"\xff\xff\xff\xff"
             else:
                 data = value.encode()
-                bind += _length(len(data)) + data
+                bind += length(len(data)) + data
         bind += b"\0\0"
-        return b"".join(
-            (b"P", _length(len(parse) + 4), parse, b"B", _length(len(bind) + 4), bind, _RUN)
-        )
+        return b"".join((parse, b"B", length(len(bind) + 4), bind, _RUN))
+
+
+class _Ended(Exception):
+    """The server closed the connection."""
 
 
 class _Context:
-    """What pg8000's message handlers fill in for one statement."""
+    """What becomes known of one statement; pg8000's message handlers fill in most of it."""
 
     __slots__ = ("columns", "error", "input_funcs", "row_count", "rows", "statement", "stream")
 
     def __init__(self, statement: str) -> None:
         self.statement = statement
-        self.rows: list[list[Any]] | None = None
+        self.rows: list[Row] | None = None
         self.row_count = -1
-        self.columns: list[dict[str, Any]] | None = None
         self.stream = None
-        self.input_funcs: list[Any] = []
         self.error: Exception | None = None
 
 
@@ -187,43 +239,3 @@ def _flushes(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
             yield start, at
             start, following = at, 0
     yield start, len(sizes)
-
-
-def _array(values: Sequence[Any]) -> str:
-    """The text of an array, every element quoted."""
-    from pg8000.converters import PY_TYPES, make_param
-
-    def text(value: Any) -> str:
-        if isinstance(value, list | tuple):
-            return _array(value)
-        plain: str | None = make_param(PY_TYPES, value)
-        if plain is None:
-            return "NULL"
-        return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-    return "{" + ",".join(map(text, values)) + "}"
-
-
-def _answer(context: _Context) -> Answer:
-    if not context.rows or context.columns is None:
-        return Answer([], max(context.row_count, 0))
-    names = [column["name"] for column in context.columns]
-    return Answer(
-        [dict(zip(names, row, strict=True)) for row in context.rows], max(context.row_count, 0)
-    )
-
-
-@lru_cache(maxsize=1024)
-def _compiled(sql: str) -> tuple[str, Sequence[str]]:
-    """``:name`` -> ``$n`` and the names in order (pg8000's own scanner, run once per text)."""
-    from pg8000.native import to_statement
-
-    names: dict[str, None] = {}
-
-    class _Recorder(dict[str, Any]):
-        def __missing__(self, name: str) -> None:
-            names[name] = None
-
-    text, make_vals = to_statement(sql)
-    make_vals(_Recorder())
-    return text, tuple(names)

@@ -46,13 +46,21 @@ def test_what_we_rely_on_in_pg8000_exists_in_the_pinned_version(wire: Wire) -> N
     assert pinned[1] == importlib.metadata.version("pg8000")
     core = wire._core
     assert isinstance(core, pg8000.core.CoreConnection)
-    for name in ("_sock", "_usock", "py_types", "pg_types", "handle_messages", "close"):
+    for name in (
+        "_sock",
+        "_usock",
+        "py_types",
+        "pg_types",
+        "message_types",
+        "close",
+        "_client_encoding",
+    ):
         assert hasattr(core, name)
     text, values = pg8000.native.to_statement("select :a::int, :b, :a")
     assert "select $1::int, $2, $1" == text
     assert (1, 2) == values({"a": 1, "b": 2})
     context = pg8000.core.Context("select 1")
-    for name in ("rows", "row_count", "columns", "input_funcs", "error", "statement", "stream"):
+    for name in ("rows", "row_count", "error", "statement", "stream"):
         assert hasattr(context, name)
 
 
@@ -145,8 +153,8 @@ class _Counting:
         self.flushes += 1
         self._sock.flush()
 
-    def read(self, size: int) -> bytes:
-        return bytes(self._sock.read(size))
+    def read1(self, size: int) -> bytes:
+        return bytes(self._sock.read1(size))
 
 
 def test_an_exchange_is_one_write_and_one_flush(wire: Wire) -> None:

@@ -237,15 +237,15 @@ def test_a_connection_lost_at_commit_is_unavailable(db: Database, last: bool) ->
         add = "update account set balance = balance + 1 where id = :id"
         if not last:
             tx.run(add, id=name)
-        core = tx._wire._core
-        real = core.handle_messages
+        wire = tx._wire
+        real = wire._handle_messages
 
         def deaf(context: Any) -> None:
             real(context)
             if context.statement == "COMMIT":
                 raise OSError("the answer never came")
 
-        core.handle_messages = deaf
+        wire._handle_messages = deaf  # type: ignore[method-assign]
         if last:
             tx.finish(add, id=name)
 
