@@ -68,10 +68,10 @@ def _away(stack: Stack, *names: str, seconds: float = _OUTAGE) -> Callable[[], N
     return outage
 
 
-def _converges(crowd: Crowd, ledgers: Ledgers) -> None:
+def _converges(stack: Stack, crowd: Crowd, ledgers: Ledgers) -> None:
     """Everything ends, and ends right: what people were told holds in both databases."""
     ledgers.settle(_SETTLED)
-    assert [] == crowd.faults
+    assert [] == crowd.faults, _last_error(stack)
     assert [] == ledgers.faults()
     failed = ledgers.all("auth", "select id from sagas where status = 'FAILED'")
     wanted = crowd.addresses({str(row["id"]) for row in failed})
@@ -83,24 +83,32 @@ def _converges(crowd: Crowd, ledgers: Ledgers) -> None:
     assert crowd.moves > 0
 
 
+def _last_error(stack: Stack) -> str:
+    """What the processes have to say about a 500."""
+    lines = [line for name in stack.names[1:] for line in stack.log(name).open(encoding="utf-8")]
+    return next(
+        (line for line in reversed(lines) if '"ERROR"' in line), "no process logged an error"
+    )
+
+
 def test_patient_is_away(stack: Stack, ledgers: Ledgers) -> None:
     """While patient is dead people register all the same, and are ACTIVE once it is back."""
     crowd = _during(stack, _away(stack, "patient.http", "patient.events"))
-    _converges(crowd, ledgers)
+    _converges(stack, crowd, ledgers)
     assert crowd.refused, "nobody read a profile during the outage"
 
 
 def test_the_bus_is_away(stack: Stack, ledgers: Ledgers) -> None:
     """While the dispatcher and the schedule are dead nobody is told anything but yes."""
     crowd = _during(stack, _away(stack, "background"))
-    _converges(crowd, ledgers)
+    _converges(stack, crowd, ledgers)
     assert [] == crowd.refused
 
 
 def test_postgresql_is_away(stack: Stack, ledgers: Ledgers) -> None:
     """While PostgreSQL is dead people are told 503 and when to come back; who does, is served."""
     crowd = _during(stack, _away(stack, "postgres"))
-    _converges(crowd, ledgers)
+    _converges(stack, crowd, ledgers)
     assert crowd.refused, "nobody noticed"
 
 
@@ -125,7 +133,7 @@ def test_everything_dies_between_commit_and_publish(stack: Stack, ledgers: Ledge
             stack.start_process(name)
 
     crowd = _during(stack, outage, registering=_UNPUBLISHED)
-    _converges(crowd, ledgers)
+    _converges(stack, crowd, ledgers)
 
 
 @pytest.mark.long
@@ -141,4 +149,4 @@ def test_anything_dies_at_any_moment(stack: Stack, ledgers: Ledgers, seed: int) 
             time.sleep(chance.uniform(0, 0.5))
 
     crowd = _during(stack, outage)
-    _converges(crowd, ledgers)
+    _converges(stack, crowd, ledgers)
