@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Server", "main", "socket_path"]
 
 _THREADS = 8
+_MEMORY = Path("/dev/shm")  # nosec B108
 _GRACE = 2  # seconds for requests in flight when the platform stops
 
 
@@ -91,7 +92,7 @@ class Server(BaseApplication):
             "loglevel": "warning",
             "proc_name": "dentalhelp",
             # A heartbeat file on a slow disk can stall a worker.
-            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # nosec B108
+            "worker_tmp_dir": str(_MEMORY) if _MEMORY.is_dir() else None,
             "post_fork": _tie,
         }
         super().__init__()  # type: ignore[no-untyped-call]
