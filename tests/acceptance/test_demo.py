@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,10 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """A platform as ``make run`` starts it."""
-    directory = Path(tempfile.mkdtemp(prefix="dh-"))
-    with Stack(directory) as running:
+    with (
+        tempfile.TemporaryDirectory(prefix="dh-", ignore_cleanup_errors=True) as directory,
+        Stack(Path(directory)) as running,
+    ):
         yield running
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _run(module: str, stack: Stack | None = None, **more: str) -> subprocess.CompletedProcess[str]:

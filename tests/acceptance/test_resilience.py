@@ -7,7 +7,6 @@ nothing is lost, doubled, half-written or left behind, by the books of both data
 from __future__ import annotations
 
 import random
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,11 +29,12 @@ _SETTLED = 60.0  # seconds; the machine may be busy
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """One platform for this module; every test leaves it running."""
-    directory = Path(tempfile.mkdtemp(prefix="dh-"))
     environment = {"PASSWORD_COST": "low"}
-    with Stack(directory, mode="processes", environment=environment) as running:
+    with (
+        tempfile.TemporaryDirectory(prefix="dh-", ignore_cleanup_errors=True) as directory,
+        Stack(Path(directory), mode="processes", environment=environment) as running,
+    ):
         yield running
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
