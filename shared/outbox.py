@@ -78,8 +78,10 @@ class _Stored:
 class Outbox:
     """The outbox of one service: writes in its transactions, publishes after them."""
 
-    def __init__(self, service: str, bus: Publisher) -> None:
+    def __init__(self, service: str, bus: Publisher, *, lease_s: float | None = None) -> None:
+        """``lease_s``: how long a writer's lease is, when not ``WRITER_LEASE_S``."""
         self._service = service
+        self._lease_s = lease_s
         self._bus = bus
         self._db: Database | None = None
         self._away_until = 0.0
@@ -93,8 +95,10 @@ class Outbox:
     def write(self, tx: Tx, pending: list[Pending]) -> Leased:
         """Insert ``pending`` as the transaction's last statement, and commit with it."""
         # With the broker known to be away nothing is leased: the sweeper need not wait for it.
-        lease = WRITER_LEASE_S if time.monotonic() >= self._away_until else 0
-        deadline = time.monotonic() + lease - _MARGIN_S
+        lease = self._lease_s or WRITER_LEASE_S
+        if time.monotonic() < self._away_until:
+            lease = 0
+        deadline = time.monotonic() + lease - min(_MARGIN_S, lease / 4)
         texts: list[Row] = []
         for item in pending:
             sent = envelope(
@@ -109,7 +113,10 @@ class Outbox:
             if len(text.encode()) > _MAX_BYTES:
                 raise ValueError(f"{sent.event_type} is too large to send")
             texts.append({"topic": self._service, "key": sent.ordering_key, "envelope": text})
-        found = tx.finish(sql.INSERT, rows=json.dumps(texts), lease=lease)
+        if len(texts) == 1:
+            found = tx.finish(sql.INSERT_ONE, **texts[0], lease=lease)
+        else:
+            found = tx.finish(sql.INSERT, rows=json.dumps(texts), lease=lease)
         rows, behind = [], []
         for written, row in zip(texts, sorted(found, key=lambda row: row["id"]), strict=True):
             if row["mine"]:
@@ -183,22 +190,13 @@ class Outbox:
                 rows.sort(key=lambda row: row["id"])
                 self._send(rows)
                 sent += len(rows)
-                ids = [row["id"] for row in rows]
-                batch.append(Statement(sql.MARK, {**_held(rows), "ids": ids}))
+                batch.append(_mark(rows))
             keys = list(dict.fromkeys([*keys, *((row["topic"], row["key"]) for row in rows)]))
+            # A single row is mostly all there is of its key: ask before claiming more.
+            probing = len(rows) == 1
             if time.monotonic() < until:
                 # In a statement of its own: its snapshot sees what committed before the mark.
-                batch.append(
-                    Statement(
-                        sql.CLAIM_KEYS,
-                        {
-                            "topics": [topic for topic, _ in keys],
-                            "keys": [key for _, key in keys],
-                            "per_key": max(1, _ROWS // len(keys)),
-                            "lease": SWEEPER_LEASE_S,
-                        },
-                    )
-                )
+                batch.append(_probe(keys) if probing else _claim(keys))
             if not batch:
                 return sent
             answers = self._database.pipeline(*batch)
@@ -206,7 +204,13 @@ class Outbox:
                 log.warning("outbox_lease_lost", rows=len(rows), marked=answers[0].count)
             if len(batch) == 1 and rows:
                 return sent
-            rows, keys = answers[-1].rows, []
+            rows = answers[-1].rows
+            if probing:
+                if not rows[0]["more"]:
+                    return sent
+                rows = []
+                continue
+            keys = []
             if not rows:
                 return sent
 
@@ -238,6 +242,27 @@ class Outbox:
                 return
             self._next_sweep = now + WRITER_LEASE_S / 2
         self.sweep(budget_s=0.2)
+
+
+def _mark(rows: list[Row]) -> Statement:
+    """Take ``rows`` away, as far as they are still ours."""
+    held = _held(rows)
+    if len(held["heads"]) == len(rows):
+        return Statement(sql.MARK_HEADS, held)
+    return Statement(sql.MARK, {**held, "ids": [row["id"] for row in rows]})
+
+
+def _probe(keys: Sequence[tuple[str, str]]) -> Statement:
+    return Statement(sql.PROBE, _named(keys))
+
+
+def _claim(keys: Sequence[tuple[str, str]]) -> Statement:
+    more = {"per_key": max(1, _ROWS // len(keys)), "lease": SWEEPER_LEASE_S}
+    return Statement(sql.CLAIM_KEYS, {**_named(keys), **more})
+
+
+def _named(keys: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {"topics": [topic for topic, _ in keys], "keys": [key for _, key in keys]}
 
 
 def _held(rows: list[Row]) -> dict[str, Any]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["CLAIM_KEYS", "CLAIM_NEXT", "INSERT", "MARK", "RELEASE"]
+__all__ = [
+    "CLAIM_KEYS",
+    "CLAIM_NEXT",
+    "INSERT",
+    "INSERT_ONE",
+    "MARK",
+    "MARK_HEADS",
+    "PROBE",
+    "RELEASE",
+]
 
 # A writer's rows, leased to it where nothing of the key waits. They are numbered in the order of
 # the array: the identity is computed above the sort.
@@ -19,12 +28,31 @@ select m.topic, m.key, m.envelope, f.fence,
 returning id, fence, lease_until > '-infinity' as mine
 """
 
+# The same for one row, as most transactions have: it is planned in half the time.
+INSERT_ONE = """
+insert into outbox (topic, key, envelope, fence, lease_until)
+select :topic, :key, :envelope, nextval('outbox_fence'),
+       case when exists (select from outbox o where o.topic = :topic and o.key = :key)
+            then '-infinity'::timestamptz
+            else clock_timestamp() + make_interval(secs => :lease) end
+returning id, fence, lease_until > '-infinity' as mine
+"""
+
 # Of each key the head's fence says whose the run is: whoever claimed it meanwhile changed that.
 MARK = """
 with h as materialized (
   select topic, key from outbox where id = any(:heads::bigint[]) and fence = :fence for update)
 delete from outbox o using h
  where o.id = any(:ids::bigint[]) and o.topic = h.topic and o.key = h.key
+"""
+
+# The same where every run is its head alone.
+MARK_HEADS = "delete from outbox where id = any(:heads::bigint[]) and fence = :fence"
+
+# Does anything wait for some keys? A claim would say so too, at four times the cost.
+PROBE = """
+select exists (select from unnest(:topics::text[], :keys::text[]) as k(topic, key)
+                 join outbox o using (topic, key)) as more
 """
 
 RELEASE = """

@@ -119,9 +119,10 @@ def test_without_the_head_check_the_race_reorders(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Control: with every row leased to its writer, the same race does not keep the order."""
-    start, end = outbox_sql.INSERT.index("exists ("), outbox_sql.INSERT.index("then '-inf")
-    unchecked = outbox_sql.INSERT[:start] + "false " + outbox_sql.INSERT[end:]
-    monkeypatch.setattr(outbox_sql, "INSERT", unchecked)
+    for name in ("INSERT", "INSERT_ONE"):
+        checked: str = getattr(outbox_sql, name)
+        start, end = checked.index("exists ("), checked.index("then '-inf")
+        monkeypatch.setattr(outbox_sql, name, checked[:start] + "false " + checked[end:])
     for seed in range(6):
         bus = FaultyBus(seed, LEASE_S)
         changes = race(url, bus, seed, 1.0, "READ COMMITTED")
