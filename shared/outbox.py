@@ -98,7 +98,7 @@ class Outbox:
         lease = self._lease_s or WRITER_LEASE_S
         if time.monotonic() < self._away_until:
             lease = 0
-        deadline = time.monotonic() + lease - min(_MARGIN_S, lease / 4)
+        deadline = time.monotonic() + lease - min(_MARGIN_S, lease / 2)
         texts: list[Row] = []
         for item in pending:
             sent = envelope(

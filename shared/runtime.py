@@ -40,6 +40,7 @@ __all__ = ["Service", "database", "install", "outbox", "vault"]
 _databases: dict[str, Database] = {}
 _vaults: dict[str, Vault] = {}
 _lock = Lock()
+_EMBEDDED_LEASE_S = 0.8
 
 
 def database(service: str) -> Database:
@@ -51,7 +52,9 @@ def database(service: str) -> Database:
             if found is None:
                 settings = config()
                 bus = publisher(settings.bus_url, poke_socket=settings.bus_poke_socket)
-                box = Outbox(service, bus)
+                # The embedded schedule ticks each second: a short lease mends a crash within two.
+                lease = _EMBEDDED_LEASE_S if settings.env == "embedded" else None
+                box = Outbox(service, bus, lease_s=lease)
                 found = Database(settings.database_url(service), outbox=box)
                 box.bind(found)
                 _databases[service] = found
