@@ -109,7 +109,7 @@ class _Dbos:
     def __init__(self, place: Place) -> None:
         made = create_service_database(
             place.cluster, "dbos_db", "dbos", password="dbos", owner_password="dbos"
-        )
+        )  # nosec B106
         db: Database = place.admin("dbos_db")
         db.all("create table effects (thing text not null, what text not null)")
         db.all("grant all on effects to dbos_owner")
