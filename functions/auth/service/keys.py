@@ -42,6 +42,8 @@ def signing_key() -> SigningKey:
         if not active:
             rotate()
             active = [row for row in store.signing_keys(db) if row["active_from"] <= now]
+        # The first key ever may come from a machine whose clock is ahead: it signs all the same.
+        active = active or store.signing_keys(db)[-1:]
         pem = vault("auth").unseal(_PURPOSE, active[0]["sealed"]).decode()
         key = SigningKey.from_pem(pem)
         _cached = (time.monotonic() + _CACHE_S, key, db)
@@ -73,6 +75,6 @@ def rotate() -> int:
 def purge() -> int:
     """Drop expired tokens, sessions and attempts, and keys no valid token was signed with."""
     now: datetime = clock().now()
-    return database("auth").transaction(
-        lambda tx: store.purge(tx, now, keys_before=now - 2 * domain.ACCESS_LIFE)
-    )
+    # Invitations live longest of all that is signed; the margin is for cached keys and clocks.
+    before = now - domain.INVITATION_LIFE - 2 * domain.ACCESS_LIFE
+    return database("auth").transaction(lambda tx: store.purge(tx, now, keys_before=before))

@@ -49,35 +49,44 @@ def login(email: str, password: str, address: str) -> Pair:
         raise Unauthenticated(_WRONG)
     key = signing_key()
     session, token = uuid4(), _random_token()
-    now = clock().now()
 
-    def work(tx: Tx) -> None:
-        # The session hangs on a row that may have been closed since it was read.
-        current = users.lock(tx, row["id"])
+    def work(tx: Tx) -> tuple[Row, datetime]:
+        # Since it was read the account may have been closed, or got another password or roles.
+        current = users.claim(tx, row["id"])
         if current is None or current["status"] != "ACTIVE":
             raise Unauthenticated(_WRONG)
+        stored = current["password_hash"]
+        if stored != row["password_hash"] and not password_matches(stored, password):
+            raise Unauthenticated(_WRONG)
+        # Later than any revocation that is already in these roles, earlier than all others.
+        now = clock().now()
         store.insert(tx, session, row["id"], now=now, life=domain.SESSION_LIFE)
         store.add_refresh(tx, _hash(token), session, now + domain.REFRESH_LIFE)
         store.forget_attempts(tx, _account_key(email))
-        if needs_rehash(row["password_hash"]):
+        if needs_rehash(stored):
             users.set_password(tx, row["id"], hash_password(password))
+        return current, now
 
-    database("auth").transaction(work, isolation="READ COMMITTED")
-    return Pair(_access_token(row, session, now, key), token)
+    current, now = database("auth").transaction(work, isolation="READ COMMITTED")
+    return Pair(_access_token(current, session, now, key), token)
 
 
 def refresh(token: str) -> Pair:
     """Rotate a refresh token. The same request within seconds gets the same answer; any other
     second use ends the session everywhere. Raises Unauthenticated."""
     key = signing_key()
-    now = clock().now()
     # Derived, not random: a repeated request needs the same successor, and only we can derive it.
     successor = urlsafe_b64encode(blind_index("refresh-successor", token)).decode().rstrip("=")
 
-    def work(tx: Tx) -> Row | None:
-        row = store.find_refresh(tx, _hash(token), _hash(successor))
+    def work(tx: Tx) -> tuple[Row, datetime] | None:
+        # Held before they are read: roles that are being replaced are either the new ones here,
+        # or this token is issued before the revocation and refused by it.
+        row = None
+        if store.hold_user(tx, _hash(token)):
+            row = store.find_refresh(tx, _hash(token), _hash(successor))
         if row is None:
             raise Unauthenticated
+        now = clock().now()
         verdict = domain.refresh_verdict(
             now=now,
             expires_at=row["expires_at"],
@@ -86,19 +95,20 @@ def refresh(token: str) -> Pair:
             successor_used=row["successor_used"],
         )
         if verdict == "reused":
-            _end(tx, row["user_id"], row["session_id"], now)
+            _end(tx, row["user_id"], row["session_id"])
             return None
         if verdict == "expired" or row["status"] != "ACTIVE":
             raise Unauthenticated("This session has ended: log in again.")
         if verdict == "rotate":
             store.use_refresh(tx, _hash(token), now)
             store.add_refresh(tx, _hash(successor), row["session_id"], now + domain.REFRESH_LIFE)
-        return row
+        return row, now
 
-    found = database("auth").transaction(work, isolation="READ COMMITTED")
-    if found is None:
+    done = database("auth").transaction(work, isolation="READ COMMITTED")
+    if done is None:
         log.warning("refresh_token_reused")
         raise Unauthenticated("This session has ended: log in again.")
+    found, now = done
     found["id"] = found["user_id"]
     return Pair(_access_token(found, found["session_id"], now, key), successor)
 
@@ -106,8 +116,7 @@ def refresh(token: str) -> Pair:
 def logout(caller: Caller) -> None:
     """End this session everywhere; doing it again changes nothing."""
     person, session = _identity(caller)
-    now = clock().now()
-    database("auth").transaction(lambda tx: _end(tx, person, session, now))
+    database("auth").transaction(lambda tx: _end(tx, person, session))
 
 
 def change_email(caller: Caller, email: str, password: str) -> Row:
@@ -148,17 +157,19 @@ def change_password(caller: Caller, current: str, new: str) -> None:
         if found["password_hash"] != row["password_hash"]:
             raise Forbidden("The password was changed in the meantime.")
         version = users.set_password(tx, person, hashed)
-        now = clock().now()
         tx.emit(PasswordChanged(person_id=person), version=version)
-        for ended in store.end_all(tx, person, now, but=session):
+        others = store.end_all(tx, person, clock().now(), but=session)
+        now = clock().now()  # after the wait for a refresh: its token is void, too
+        for ended in others:
             revoke(tx, person, ended, now)
             tx.emit(AccessRevoked(person_id=person, session_id=ended, revoked_at=now))
 
     database("auth").transaction(work)
 
 
-def _end(tx: Tx, person: UUID, session: UUID, now: datetime) -> None:
-    if store.end(tx, session, now):
+def _end(tx: Tx, person: UUID, session: UUID) -> None:
+    if store.end(tx, session, clock().now()):
+        now = clock().now()  # after the wait for a refresh: its token is void, too
         revoke(tx, person, session, now)
         # Ordered by the session, whose row this transaction has changed.
         tx.emit(AccessRevoked(person_id=person, session_id=session, revoked_at=now), key=session)

@@ -113,15 +113,21 @@ def invite_again(person_id: UUID, by: Caller) -> str:
 
 
 def deactivate(person_id: UUID, by: Caller) -> None:
-    """Lock the account and end its sessions everywhere; doing it again changes nothing."""
+    """Lock the account and end its sessions everywhere; doing it again changes nothing.
+
+    Raises NotFound, Forbidden, LastAdmin.
+    """
 
     def work(tx: Tx) -> None:
+        admins = users.active_admins(tx)
         row = _existing(tx, person_id)
         _may_grant(by, users.grants(row))
         if row["status"] == "DEACTIVATED":
             return
         if person_id == by.id:
             raise LastAdmin("Ask another ADMIN to deactivate you.")
+        if admins == [person_id]:
+            raise LastAdmin
         users.set_status(tx, person_id, "DEACTIVATED")
         end_everything(tx, person_id)
 
@@ -143,11 +149,12 @@ def reactivate(person_id: UUID, by: Caller) -> None:
 def replace_roles(person_id: UUID, grants: Iterable[Grant], *, version: int, by: Caller) -> None:
     """Give a staff member these roles instead; access tokens with the old ones stop working.
 
-    Raises StaleVersion, Forbidden, Invalid.
+    Raises NotFound, StaleVersion, Forbidden, LastAdmin, Invalid.
     """
     held = list(grants)
 
     def work(tx: Tx) -> None:
+        admins = users.active_admins(tx)
         row = _existing(tx, person_id)
         _may_grant(by, held)
         _may_grant(by, [grant for grant in users.grants(row) if grant.role != "PATIENT"])
@@ -155,6 +162,8 @@ def replace_roles(person_id: UUID, grants: Iterable[Grant], *, version: int, by:
             raise StaleVersion
         if person_id == by.id and by.has("ADMIN") and Grant("ADMIN") not in held:
             raise LastAdmin("Ask another ADMIN to change your roles.")
+        if admins == [person_id] and Grant("ADMIN") not in held:
+            raise LastAdmin
         kept = [grant for grant in users.grants(row) if grant.role == "PATIENT"]
         users.set_roles(tx, person_id, [*kept, *held])
         users.touch(tx, person_id)

@@ -18,6 +18,7 @@ __all__ = [
     "end_all",
     "find_refresh",
     "forget_attempts",
+    "hold_user",
     "insert",
     "insert_invitation",
     "lock_invitation",
@@ -52,8 +53,18 @@ def add_refresh(tx: Tx, token_hash: bytes, session_id: UUID, expires: datetime) 
     )
 
 
+def hold_user(tx: Tx, token_hash: bytes) -> bool:
+    """Keep the token's user, status and roles, from changing; False for an unknown token."""
+    found = tx.one(
+        "select u.id from refresh_tokens t join sessions s on s.id = t.session_id"
+        " join users u on u.id = s.user_id where t.hash = :hash for share of u",
+        hash=token_hash,
+    )
+    return found is not None
+
+
 def find_refresh(tx: Tx, token_hash: bytes, successor_hash: bytes) -> Row | None:
-    """The token with its session and its user, all locked against a concurrent use."""
+    """The token with its session, both locked against a concurrent use, and its user."""
     return tx.one(
         f"""
         select t.session_id, least(t.expires_at, s.expires_at) as expires_at, t.used_at,

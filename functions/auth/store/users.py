@@ -11,8 +11,10 @@ from shared.db import Database, Row, Tx
 
 __all__ = [
     "ROLES",
+    "active_admins",
     "any_admin",
     "by_email",
+    "claim",
     "delete",
     "get",
     "grants",
@@ -77,6 +79,14 @@ def lock(tx: Tx, user_id: UUID) -> Row | None:
         f"select u.*, {ROLES} from users u where u.id = :id for update",  # nosec
         id=user_id,
     )
+
+
+def claim(tx: Tx, user_id: UUID) -> Row | None:
+    """The row as it is now, locked *and changed*, so that a REPEATABLE READ transaction waiting
+    for it starts anew and sees what this one adds; call it under READ COMMITTED."""
+    tx.run("update users set updated_at = now() where id = :id", id=user_id)
+    # A statement of its own: roles that were replaced while the first one waited count.
+    return lock(tx, user_id)
 
 
 def by_email(db: Database, email: str) -> Row | None:
@@ -171,6 +181,16 @@ def listing(
         clinics=clinics,
         limit=limit,
     )
+
+
+def active_admins(tx: Tx) -> list[UUID]:
+    """Who can administer the whole group, locked until the transaction ends."""
+    rows = tx.all(
+        "select u.id from users u where u.status = 'ACTIVE' and exists (select from user_roles r"
+        " where r.user_id = u.id and r.role = 'ADMIN' and r.clinic_id is null)"
+        " order by u.id for update of u"
+    )
+    return [row["id"] for row in rows]
 
 
 def any_admin(tx: Tx) -> bool:
