@@ -13,13 +13,13 @@ from uuid import UUID, uuid4
 import jwt
 import pytest
 
-from functions.auth import domain
+from functions.auth import domain, sagas
 from functions.auth.domain import Grant
 from functions.auth.service import keys, sessions, staff
 from functions.auth.store import sessions as store
 from functions.auth.store import users
 from shared.clocks import set_clock
-from shared.errors import Problem, Unauthenticated
+from shared.errors import Conflict, Problem, Unauthenticated
 from shared.identity import Caller, revoke
 from shared.testing import FrozenClock
 from tests.platform import PASSWORD, Platform
@@ -164,6 +164,17 @@ def test_one_active_admin_is_left_however_raced(platform: Platform) -> None:
         told = list(pool.map(remove, everybody))
     assert ["done"] * (len(everybody) - 1) + ["last-admin"] == sorted(told)
     assert 1 == len(db.transaction(users.active_admins))
+
+
+def test_a_registration_under_way_is_not_deactivated(platform: Platform) -> None:
+    """An account cannot become usable before its profile exists by way of a deactivation."""
+    profile = {"first_name": "Ana", "last_name": "Pop", "email": "race5@example.com"}
+    patient, registration = sagas.register({**profile, "language": "en"}, PASSWORD)
+    with pytest.raises(Conflict):
+        staff.deactivate(patient, ROOT)
+    platform.drain()
+    assert "COMPLETED" == (sagas.registration.show(registration) or {})["status"]
+    staff.deactivate(patient, ROOT)
 
 
 def test_a_key_stays_published_as_long_as_its_invitations(platform: Platform) -> None:

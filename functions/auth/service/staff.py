@@ -115,7 +115,7 @@ def invite_again(person_id: UUID, by: Caller) -> str:
 def deactivate(person_id: UUID, by: Caller) -> None:
     """Lock the account and end its sessions everywhere; doing it again changes nothing.
 
-    Raises NotFound, Forbidden, LastAdmin.
+    Raises NotFound, Forbidden, LastAdmin; Conflict while the person is being registered.
     """
 
     def work(tx: Tx) -> None:
@@ -124,6 +124,9 @@ def deactivate(person_id: UUID, by: Caller) -> None:
         _may_grant(by, users.grants(row))
         if row["status"] == "DEACTIVATED":
             return
+        if row["status"] == "PENDING":
+            # Its saga decides; reactivated, it would be open before there is a profile.
+            raise Conflict("This registration is still under way.")
         if person_id == by.id:
             raise LastAdmin("Ask another ADMIN to deactivate you.")
         if admins == [person_id]:
