@@ -67,8 +67,10 @@ class Revocations:
                 if self._monotonic() >= self._fresh_until:
                     self._refresh()
         until = self._until
-        everywhere, here = until.get((subject, None)), until.get((subject, session))
-        return any(end is not None and issued <= end for end in (everywhere, here))
+        if (subject, session) in until:
+            return True  # an ended session never begins again: no clock need be compared
+        everywhere = until.get((subject, None))
+        return everywhere is not None and issued <= everywhere
 
     def _refresh(self) -> None:
         began = self._monotonic()

@@ -65,13 +65,13 @@ def translated(error: UniqueViolation) -> Conflict:
     return EmailTaken() if error.constraint == "users_email" else NationalIdTaken()
 
 
-def check_password(password: str, email: str | None) -> None:
+def check_password(password: str, email: str | None, *, field: str = "password") -> None:
     """Raises Invalid, naming why ``password`` will not do."""
     fault = domain.password_fault(password, email)
     if fault:
         raise Invalid(
             f"Choose another password: {fault}.",
-            errors=[{"pointer": "/password", "detail": fault}],
+            errors=[{"pointer": f"/{field}", "detail": fault}],
         )
 
 

@@ -147,7 +147,7 @@ def change_password(caller: Caller, current: str, new: str) -> None:
     """Set another password and end every other session. Raises Forbidden, Invalid."""
     person, session = _identity(caller)
     row = _confirm(person, current)
-    check_password(new, row["email"])
+    check_password(new, row["email"], field="new_password")
     hashed = hash_password(new)
 
     def work(tx: Tx) -> None:
