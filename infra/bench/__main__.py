@@ -5,6 +5,7 @@ With names of rows only these are measured, and nothing is written.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +41,7 @@ def main(names: Sequence[str]) -> int:
     if unknown := set(names) - set(ROWS):
         print(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(ROWS)}")
         return 2
-    began = time.monotonic()
+    began, load = time.monotonic(), os.getloadavg()[0]
     figures: list[Figure] = []
     with Place() as place:
         for name in names or ROWS:
@@ -49,7 +50,7 @@ def main(names: Sequence[str]) -> int:
             figures += found
             print(report.lines(found), flush=True)
         if not names:
-            report.write(figures, place, time.monotonic() - began)
+            report.write(figures, place, time.monotonic() - began, load)
     return 0 if all(figure.checks.clean for figure in figures) else 1
 
 

@@ -35,18 +35,18 @@ class Fresh:
     place: Place
     checks: Checks = field(default_factory=Checks)
 
-    def hello(self) -> tuple[float, float]:
-        """See ``answer``."""
-        return self._answer("hello", "/", "", "Hello, World!")
+    def hello(self, modules: Sequence[str] = ()) -> tuple[float, float]:
+        """See ``_answer``."""
+        return self._answer("hello", "/", "", "Hello, World!", modules)
 
     def patient(self, modules: Sequence[str] = ()) -> tuple[float, float]:
-        """An authorised GET of a patient, decrypted; see ``answer``."""
+        """An authorised GET of a patient, decrypted; see ``_answer``."""
         token = self.place.token("00000000-0000-4000-8000-0000000000d0", "DENTIST")
         path = f"/api/patients/{self._known.patient_id}"
         return self._answer("patient", path, token, self._known.secret, modules)
 
     def auth(self) -> tuple[float, float]:
-        """An authorised GET of the own account; see ``answer``."""
+        """An authorised GET of the own account; see ``_answer``."""
         return self._answer("auth", "/api/auth/me", self._session, _EMAIL)
 
     @cached_property

@@ -29,8 +29,8 @@ def lines(figures: Sequence[Figure]) -> str:
     return "\n".join(made)
 
 
-def write(figures: Sequence[Figure], place: Place, seconds: float) -> None:
-    """Replace docs/benchmarks.md."""
+def write(figures: Sequence[Figure], place: Place, seconds: float, load: float) -> None:
+    """Replace docs/benchmarks.md; ``load`` is the load average from before the run."""
     rows = [
         f"| {figure.what} | {figure.against} | {spread(figure.ours)} | {spread(figure.theirs)}"
         f" | {figure.unit} | {spread(figure.ratios)} | {figure.target or '-'}"
@@ -45,6 +45,7 @@ def write(figures: Sequence[Figure], place: Place, seconds: float) -> None:
         python=platform.python_version(),
         postgres=place.postgres_version,
         minutes=seconds / 60,
+        load=load,
         rows="\n".join(rows),
         notes="\n".join(notes),
         bounds=_BOUNDS.read_text("utf-8").strip(),
@@ -58,7 +59,8 @@ _TEXT = """\
 
 Written by `make bench` (`python -m infra.bench`), which took {minutes:.1f} minutes on {cores}
 cores ({system}, {machine}), Python {python}, PostgreSQL {postgres} with fsync on. Clients, servers
-and the database share these cores.
+and the database share these cores. The load average before the run was {load:.1f}: above 0.5 the
+machine had other work, which widens the ranges and lengthens the tails.
 
 Both sides of a row are measured in one run, in turn, so that they meet the same machine; the ratio
 is ours over theirs within a round. Values are the median of the rounds, with the least and the
