@@ -25,7 +25,7 @@ CLOUD_READ = ("google.cloud.sql.connector",)
 CLOUD_WRITE = (*CLOUD_READ, "google.cloud.pubsub_v1")
 """... and when it publishes."""
 
-_EMAIL, _PASSWORD = "bench@example.com", "gravel-otter-sings-4"  # nosec B105
+_EMAIL, _PASSWORD = "bench@example.com", "gravel-otter-sings-4"
 
 
 @dataclass
