@@ -24,7 +24,15 @@ from shared.db import Database, Tx
 from shared.errors import NotFound, Problem, Reject, Unavailable
 from shared.http import Api
 from shared.http_reply import make, problem
-from shared.identity import Caller, Jwks, Revocations, Verifier, revoke, verify_push
+from shared.identity import (
+    Caller,
+    Jwks,
+    Revocations,
+    Verifier,
+    purge_revocations,
+    revoke,
+    verify_push,
+)
 from shared.inbox import Subscriptions, receive, store_dead_letter
 from shared.jobs import Job, Jobs
 from shared.messages import Envelope
@@ -245,7 +253,5 @@ class Service:
 
 def _forget(tx: Tx) -> int:
     """Inbox rows outlive redelivery (7 days at most) and manual redrive (30 days)."""
-    from shared.identity import purge_revocations
-
     purged = purge_revocations(tx)
     return purged + tx.run("delete from inbox where received_at < now() - interval '60 days'")

@@ -20,7 +20,7 @@ from shared.contracts.auth import (
     UserInvited,
     UserRemoved,
 )
-from shared.crypto import blind_index
+from shared.crypto import blind_index, shred
 from shared.db import ForeignKeyViolation, Tx, UniqueViolation
 from shared.errors import Conflict, Invalid
 from shared.identity import Jwks, SigningKey, sign
@@ -124,7 +124,7 @@ def follow_national_id(person_id: UUID, number: str | None, version: int, tx: Tx
 
 def remove_user(person_id: UUID, tx: Tx) -> list[Event]:
     """Undo ``create_user``: nothing of the person stays."""
-    tx.run("delete from subject_keys where subject = :id", id=person_id)
+    shred(tx, person_id)
     return [UserRemoved(person_id=person_id)] if users.delete(tx, person_id) else []
 
 

@@ -81,7 +81,6 @@ def first_admin(email: str, password: str) -> bool:
     hashed = hash_password(password)
 
     def work(tx: Tx) -> bool:
-        tx.run("lock table user_roles in share row exclusive mode")
         if users.any_admin(tx):
             return False
         person_id = uuid7()

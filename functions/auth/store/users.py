@@ -194,7 +194,8 @@ def active_admins(tx: Tx) -> list[UUID]:
 
 
 def any_admin(tx: Tx) -> bool:
-    """Is there a group-wide ADMIN?"""
+    """Is there a group-wide ADMIN? Nobody else can make one until the transaction ends."""
+    tx.run("lock table user_roles in share row exclusive mode")
     return bool(
         tx.value(
             "select exists (select from user_roles where role = 'ADMIN' and clinic_id is null)"
