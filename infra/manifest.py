@@ -20,7 +20,16 @@ from shared.bus import Subscription
 if TYPE_CHECKING:
     from shared.runtime import Service
 
-__all__ = ["ROOT", "load", "service_names", "subscriptions", "summary", "tfvars", "topics"]
+__all__ = [
+    "ROOT",
+    "load",
+    "personal_services",
+    "service_names",
+    "subscriptions",
+    "summary",
+    "tfvars",
+    "topics",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 TFVARS = ROOT / "terraform" / "manifest.auto.tfvars.json"
@@ -41,6 +50,17 @@ def load() -> list[Service]:
             raise ValueError(f"functions/{name} calls itself {service.name}")
         found.append(service)
     return found
+
+
+def personal_services() -> dict[str, str]:
+    """Services that hold personal data -> URL prefix, from the derived file; imports nothing.
+
+    Raises ValueError when the file does not know every service: run ``make manifest``.
+    """
+    known = json.loads(TFVARS.read_text(encoding="utf-8"))["services"]
+    if missing := set(service_names()) - set(known):
+        raise ValueError(f"The manifest lacks {', '.join(sorted(missing))}: make manifest.")
+    return {name: s["prefix"] for name, s in known.items() if s["personal"]}
 
 
 def topics(services: Sequence[Service]) -> list[str]:
@@ -73,6 +93,7 @@ def tfvars(services: Sequence[Service]) -> dict[str, Any]:
         "services": {
             s.name: {
                 "prefix": s.prefix,
+                "personal": bool(s.privacy.tables),
                 "callers": sorted(frozenset().union(*(r.access.services for r in s.api.routes))),
             }
             for s in services

@@ -87,7 +87,12 @@ def _grant(tx: Tx, role: str) -> None:
         grant select, insert, update, delete on all tables in schema public to "{role}";
         grant usage, select on all sequences in schema public to "{role}";
         grant execute on all functions in schema public to "{role}";
-        revoke all on schema_migrations from "{role}"''')  # nosec B608
+        revoke all on schema_migrations from "{role}";
+        do $do$ begin
+          if to_regclass('audit_log') is not null then
+            revoke update, delete on audit_log, audit_seals from "{role}";
+          end if;
+        end $do$''')  # nosec B608
 
 
 def _step(tx: Tx, name: str, sql: str) -> bool:

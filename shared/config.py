@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -40,13 +41,34 @@ class Config:
     bus_poke_socket: str | None
     password_cost: Literal["owasp", "low"]
     databases: Mapping[str, str]
+    services: Mapping[str, str]
+    """Every service that holds personal data -> its URL prefix."""
+    services_url: str
+    service_issuer: str
+    service_jwks_url: str
+    service_email: str
+    """The account of a service, with ``{service}`` where its name stands."""
+    service_signing_key: str | None
+    blobs_url: str
+    documents_url: str
+    fault_points: str | None
+    otlp_endpoint: str | None
+    optional: Mapping[str, str]
+    """What only some services need: ``required`` says when it is missing."""
+
+    def required(self, name: str) -> str:
+        """A setting that only some services need. Raises MissingSettings."""
+        value = self.optional.get(name)
+        if not value:
+            raise MissingSettings(f"missing: {name}")
+        return value
 
     def database_url(self, service: str) -> str:
         """The URL of ``service``'s own database. Raises MissingSettings."""
         try:
             return self.databases[service]
         except KeyError:
-            raise MissingSettings(_no_database(service)) from None
+            raise MissingSettings(f"missing: {service.upper()}_DATABASE_URL") from None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> Config:
@@ -74,6 +96,19 @@ class Config:
         if cost not in ("owasp", "low") or (cost == "low" and env != "embedded"):
             faults.append("PASSWORD_COST must be owasp (low only when embedded)")
         issuer = need("TOKEN_ISSUER")
+        public = need("PUBLIC_URL")
+        email = need("SERVICE_EMAIL")
+        if email and "{service}" not in email:
+            faults.append("SERVICE_EMAIL must contain {service}")
+        services: dict[str, str] = {}
+        try:
+            read_services = json.loads(need("SERVICES") or "{}")
+            services = {str(name): str(prefix) for name, prefix in read_services.items()}
+        except (ValueError, AttributeError):
+            faults.append("SERVICES must be a JSON object: name -> prefix")
+        faulty = environ.get("FAULT_POINTS") or None
+        if faulty and env != "embedded":
+            faults.append("FAULT_POINTS is refused unless DENTALHELP_ENV is embedded")
         read = cls(
             env="cloud" if env == "cloud" else "embedded",
             bus_url=need("BUS_URL"),
@@ -81,7 +116,7 @@ class Config:
             blind_index_key=key,
             token_issuer=issuer,
             jwks_url=environ.get("JWKS_URL") or f"{issuer}/api/auth/jwks.json",
-            public_url=need("PUBLIC_URL"),
+            public_url=public,
             push_issuer=need("PUSH_ISSUER"),
             push_jwks_url=need("PUSH_JWKS_URL"),
             push_email=need("PUSH_EMAIL"),
@@ -92,25 +127,38 @@ class Config:
                 for name, url in environ.items()
                 if name.endswith("_DATABASE_URL") and url
             },
+            services=services,
+            services_url=environ.get("SERVICES_URL") or public,
+            service_issuer=need("SERVICE_ISSUER"),
+            service_jwks_url=need("SERVICE_JWKS_URL"),
+            service_email=email,
+            service_signing_key=environ.get("SERVICE_SIGNING_KEY") or None,
+            blobs_url=need("BLOBS_URL"),
+            documents_url=environ.get("DOCUMENTS_URL") or "sql:",
+            fault_points=faulty,
+            otlp_endpoint=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
+            optional={name: environ.get(name, "") for name in ("SMTP_URL", "MAIL_FROM")},
         )
         if faults:
             raise MissingSettings("; ".join(faults))
         return read
 
 
-def check(service: str) -> None:
-    """Raises MissingSettings naming everything ``service`` lacks, its database included."""
+def check(service: str, needs: Iterable[str] = ()) -> None:
+    """Raises MissingSettings naming everything ``service`` lacks: its database and what it
+    ``needs`` besides what all need."""
+    faults = []
     try:
-        config().database_url(service)
+        config()
     except MissingSettings as missing:
-        name = _no_database(service)
-        absent = not os.environ.get(f"{service.upper()}_DATABASE_URL")
-        also = f"; {name}" if absent and name not in str(missing) else ""
-        raise MissingSettings(f"{missing}{also}") from None
-
-
-def _no_database(service: str) -> str:
-    return f"missing: {service.upper()}_DATABASE_URL"
+        faults.append(str(missing))
+    faults += [
+        f"missing: {name}"
+        for name in (f"{service.upper()}_DATABASE_URL", *needs)
+        if not os.environ.get(name)
+    ]
+    if faults:
+        raise MissingSettings("; ".join(faults))
 
 
 def deployed() -> bool:

@@ -69,6 +69,13 @@ class Outbox(Protocol):
         """Publish after the commit. Never raises: what is left, the sweeper sends."""
 
 
+def _run(callback: Callable[[], object]) -> None:
+    try:
+        callback()
+    except Exception as error:  # noqa: BLE001 -- the commit stands; a schedule does it later
+        log.warning("after_commit_failed", reason=type(error).__name__)
+
+
 def _away(error: SqlError) -> bool:
     return error.code in _AWAY or error.code.startswith("08")
 
@@ -119,6 +126,8 @@ class Database:
                 self._local.tx = None
             if leased is not None and self.outbox is not None:
                 self.outbox.publish(leased)
+            for callback in tx.callbacks:
+                _run(callback)
             return result
         log.warning("transaction_contention", attempts=_ATTEMPTS)
         raise Contention

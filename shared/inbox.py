@@ -18,13 +18,21 @@ from shared.clocks import hlc
 from shared.db import Database, Tx
 from shared.errors import Problem, Reject
 from shared.messages import Command, Envelope, Event, Message, Metadata, UnknownType, decode
-from shared.wire import SqlError
+from shared.privacy import PersonErased, guard
+from shared.wire import SqlError, Statement
 
 __all__ = ["Handler", "Outcome", "Subscriptions", "receive", "store_dead_letter"]
 
 M = TypeVar("M", bound=Message)
-Outcome = Literal["handled", "duplicate", "unknown", "refused", "rejected"]
+Outcome = Literal["handled", "duplicate", "unknown", "refused", "rejected", "erased"]
 LOCK_TIMEOUT = "2s"
+_CLAIM = """
+insert into inbox (event_id) select unnest(:ids::uuid[]) on conflict do nothing returning event_id
+"""
+_CLAIM_ABOUT = """
+insert into inbox (event_id) select unnest(:ids::uuid[]) on conflict do nothing
+returning event_id, exists (select from erased_people where person_id = :person) as erased
+"""
 
 
 @dataclass(frozen=True)
@@ -119,12 +127,18 @@ def receive(
     refusal: Problem | None = None
 
     def work(tx: Tx) -> Outcome:
-        if not _first_time(tx, env, command=isinstance(message, Command)):
+        first, erased = _first_time(tx, env, message)
+        if not first:
             return "duplicate"
+        saga = env.metadata.saga if isinstance(message, Command) else None
+        if erased:
+            if saga is not None:
+                replied(tx, env, None if saga.action == "undo" else PersonErased())
+            return "erased"
         if refusal is None:
             for sent in handler.call(message, tx, env.metadata) or ():
                 tx.emit(sent)
-        if env.metadata.saga is not None and isinstance(message, Command):
+        if saga is not None:
             replied(tx, env, refusal)
         return "handled" if refusal is None else "refused"
 
@@ -152,18 +166,22 @@ def _transact(db: Database, work: Callable[[Tx], Outcome]) -> Outcome:
     return db.transaction(work, isolation="READ COMMITTED", lock_timeout=LOCK_TIMEOUT)
 
 
-def _first_time(tx: Tx, env: Envelope, *, command: bool) -> bool:
-    """Claim the message; an undo also claims its do, which may then never take effect."""
+def _first_time(tx: Tx, env: Envelope, message: Message) -> tuple[bool, bool]:
+    """Claim the message: (not claimed before, about somebody who was erased). An undo also claims
+    its do, which may then never take effect."""
     ids: list[UUID] = [env.event_id]
     saga = env.metadata.saga
-    if command and saga is not None and saga.action == "undo" and saga.cancels is not None:
+    if isinstance(message, Command) and saga is not None and saga.action == "undo" and saga.cancels:
         ids.append(saga.cancels)
-    new = tx.all(
-        "insert into inbox (event_id) select unnest(:ids::uuid[])"
-        " on conflict do nothing returning event_id",
-        ids=ids,
-    )
-    return any(row["event_id"] == env.event_id for row in new)
+    field = message.person_field()
+    person: UUID | None = getattr(message, field) if field else None
+    if person is None or message.reaches_the_erased:
+        new = tx.all(_CLAIM, ids=ids)
+        return any(row["event_id"] == env.event_id for row in new), False
+    claim = Statement(_CLAIM_ABOUT, {"ids": ids, "person": person})
+    new = tx.batch(guard(person), claim)[1].rows
+    mine = [row for row in new if row["event_id"] == env.event_id]
+    return bool(mine), bool(mine and mine[0]["erased"])
 
 
 def store_dead_letter(

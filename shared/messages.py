@@ -49,6 +49,10 @@ class Message(BaseModel):
     """The field whose value is the aggregate id: messages of one key stay in order."""
     upcasters: ClassVar[dict[int, Callable[[Payload], Payload]]] = {}
     """Payloads of an older version -> of the next one."""
+    shared_topic: ClassVar[str | None] = None
+    """A topic that several services publish on; None: the publishing service's own."""
+    reaches_the_erased: ClassVar[bool] = False
+    """Handled also when it is about somebody who was erased."""
 
     @classmethod
     def type_name(cls) -> str:
@@ -59,6 +63,11 @@ class Message(BaseModel):
     def topic(cls) -> str:
         """The service whose contract this is: its module's last name."""
         return cls.__module__.rpartition(".")[2]
+
+    @classmethod
+    def person_field(cls) -> str | None:
+        """The field that says which person this is about; erased people get no more messages."""
+        return next((f for f in ("person_id", "patient_id") if f in cls.model_fields), None)
 
     @classmethod
     def personal_fields(cls) -> frozenset[str]:

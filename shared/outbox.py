@@ -112,7 +112,8 @@ class Outbox:
             text = sent.to_json()
             if len(text.encode()) > _MAX_BYTES:
                 raise ValueError(f"{sent.event_type} is too large to send")
-            texts.append({"topic": self._service, "key": sent.ordering_key, "envelope": text})
+            topic = item.message.shared_topic or self._service
+            texts.append({"topic": topic, "key": sent.ordering_key, "envelope": text})
         if len(texts) == 1:
             found = tx.finish(sql.INSERT_ONE, **texts[0], lease=lease)
         else:

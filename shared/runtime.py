@@ -18,6 +18,7 @@ from shared.access import public
 from shared.bus import BusUnavailable, parse_push, publisher
 from shared.config import AUDIENCE, check, config, deployed
 from shared.contracts.auth import AccessRevoked
+from shared.contracts.gdpr import ERASER, GdprDataDeletion
 from shared.contracts.saga import SagaReplied
 from shared.crypto import Vault
 from shared.db import Database, Tx
@@ -37,6 +38,7 @@ from shared.inbox import Subscriptions, receive, store_dead_letter
 from shared.jobs import Job, Jobs
 from shared.messages import Envelope
 from shared.outbox import Outbox
+from shared.privacy import NO_PERSONAL_DATA, Privacy
 from shared.saga import Orchestrator, Saga, replied
 from shared.saga_routes import add_saga_routes
 
@@ -102,17 +104,20 @@ class Service:
         handlers: Subscriptions | None = None,
         sagas: Sequence[Saga] = (),
         jobs: Jobs | None = None,
+        privacy: Privacy = NO_PERSONAL_DATA,
+        needs: Sequence[str] = (),
         keys: Callable[[], list[dict[str, Any]]] | None = None,
     ) -> None:
-        """``keys`` gives the public token keys where they need not be fetched: in auth itself."""
-        self.name, self.api = name, api
+        """``needs``: settings besides those that every service needs. ``keys`` gives the public
+        token keys where they need not be fetched: in auth itself."""
+        self.name, self.api, self.privacy = name, api, privacy
         self.on = handlers or Subscriptions(name)
         self.sagas = sagas
         self._keys = keys
         self.orchestrator = Orchestrator(name, sagas, self.on, lambda: database(name))
         self.jobs = jobs.entries.copy() if jobs else {}
         if deployed():
-            check(name)
+            check(name, needs)
         self._kit_jobs()
         self._kit_handlers()
         self._kit_routes()
@@ -217,6 +222,12 @@ class Service:
             Job("forget", timedelta(hours=1), forget),
         ):
             self.jobs[job.name] = job
+        if self.privacy.tables:
+
+            def release() -> int:
+                return self.privacy.release(self.name, database(self.name))
+
+            self.jobs["release-holds"] = Job("release-holds", timedelta(hours=1), release)
         if self.sagas:
             self.jobs["sagas"] = Job("sagas", timedelta(seconds=1), self.orchestrator.tick)
 
@@ -227,6 +238,13 @@ class Service:
             def end_sessions(event: AccessRevoked, tx: Tx) -> None:
                 """Tokens of an ended session stop working here, too."""
                 revoke(tx, event.person_id, event.session_id, event.revoked_at)
+
+        if self.privacy.tables and self.name != ERASER:
+
+            @self.on(GdprDataDeletion)
+            def erase(event: GdprDataDeletion, tx: Tx) -> None:
+                """The person is erased here, too, and auth is told how much that was."""
+                self.privacy.answer(self.name, tx, event)
 
         if self.sagas:
             self.on.register(SagaReplied, self.orchestrator.topics)(self.orchestrator.reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -92,10 +93,11 @@ class Tx:
         self.committing = False
         """COMMIT has been sent: when the connection breaks now, the outcome is unknown."""
         self.pending: list[Pending] = []
+        self.callbacks: list[Callable[[], object]] = []
 
     def all(self, sql: str, /, **params: Any) -> list[Row]:
         """Every row. Raises ConstraintViolation, LockTimeout."""
-        return self._exchange(Statement(sql, params)).rows
+        return self._exchange(Statement(sql, params))[0].rows
 
     def one(self, sql: str, /, **params: Any) -> Row | None:
         """The first row, or None."""
@@ -109,7 +111,7 @@ class Tx:
 
     def run(self, sql: str, /, **params: Any) -> int:
         """How many rows it touched."""
-        return self._exchange(Statement(sql, params)).count
+        return self._exchange(Statement(sql, params))[0].count
 
     def emit(
         self,
@@ -127,9 +129,22 @@ class Tx:
         """
         self.pending.append(Pending(message, key, version, event_id, saga))
 
+    def after(self, callback: Callable[[], object]) -> None:
+        """Run ``callback`` once this has committed and its messages are published.
+
+        For what may also be done later by a schedule (send what waits, refresh a view): the
+        process may die before, and an exception is logged and goes no further.
+        """
+        self.callbacks.append(callback)
+
+    def batch(self, *statements: Statement) -> list[Answer]:
+        """Several statements in one round trip, each with a snapshot of its own under READ
+        COMMITTED. Raises as ``all``."""
+        return self._exchange(*statements)
+
     def finish(self, sql: str, /, **params: Any) -> list[Row]:
         """Run one last statement and COMMIT in the same round trip."""
-        return self._exchange(Statement(sql, params), commit=True).rows
+        return self._exchange(Statement(sql, params), commit=True)[0].rows
 
     def commit(self) -> None:
         """Commit what was begun."""
@@ -144,8 +159,8 @@ class Tx:
             self.open = False
             self._wire.exchange(Statement("ROLLBACK"))
 
-    def _exchange(self, statement: Statement, *, commit: bool = False) -> Answer:
-        batch = [statement]
+    def _exchange(self, *statements: Statement, commit: bool = False) -> list[Answer]:
+        batch = list(statements)
         at = 0
         if self._begin is not None:
             batch.insert(0, Statement(self._begin))
@@ -154,9 +169,9 @@ class Tx:
             batch.append(Statement("COMMIT"))
             self.committing = True
         self.open = True
-        answer = self._send(batch)[at]
+        answers = self._send(batch)[at : at + len(statements)]
         self.open = not commit
-        return answer
+        return answers
 
     def _send(self, batch: list[Statement]) -> list[Answer]:
         self.exchanges += 1

@@ -31,6 +31,13 @@ os.environ.update(
     PUSH_JWKS_URL="file:///nonexistent/push-jwks.json",
     PUSH_EMAIL="bus@dentalhelp.local",
     PASSWORD_COST="low",
+    SERVICES="{}",
+    SERVICE_ISSUER="dentalhelp-services",
+    SERVICE_JWKS_URL="file:///nonexistent/service-jwks.json",
+    SERVICE_EMAIL="{service}@dentalhelp.local",
+    BLOBS_URL=Path(tempfile.mkdtemp(prefix="dentalhelp-blobs-")).as_uri(),
+    SMTP_URL="smtp://127.0.0.1:1",
+    MAIL_FROM="DentalHelp <no-reply@dentalhelp.example>",
 )
 config.cache_clear()
 

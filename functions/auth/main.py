@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.auth import api, handlers, jobs, sagas
+from functions.auth import api, handlers, jobs, privacy, sagas
 from functions.auth.service.keys import verification_keys
 from shared.runtime import Service
 
@@ -17,6 +17,7 @@ service = Service(
     handlers=handlers.on,
     sagas=[sagas.registration],
     jobs=jobs.jobs,
+    privacy=privacy.privacy,
     keys=verification_keys,
 )
 

@@ -78,7 +78,13 @@ class Place:
         write_private(jwks, json.dumps({"keys": [self.token_key.public_jwk()]}))
         self.port = free_port()
         self.settings = Settings(
-            self.directory, self.port, keys, urls, urls["bus"], {"JWKS_URL": jwks.as_uri()}
+            self.directory,
+            self.port,
+            keys,
+            urls,
+            urls["bus"],
+            {"JWKS_URL": jwks.as_uri()},
+            smtp_port=free_port(),
         )
         self.settings.prepare()
         os.environ.update(self.settings.services(_SERVICES))

@@ -26,6 +26,8 @@ class Keyring:
     """32 bytes, base64."""
     push_signing_key: str
     """PEM, ES256: signs the bus's and the scheduler's calls."""
+    service_signing_key: str
+    """PEM, ES256: signs the services' calls to each other."""
     passwords: dict[str, str] = field(default_factory=dict)
     """Database role -> password."""
 
@@ -36,11 +38,14 @@ class Keyring:
         Raises OSError, and ValueError when the file was damaged: nobody but a person may decide
         to give up the data that its keys protect.
         """
-        path = directory / "secrets.json"
+        path, made = directory / "secrets.json", False
         try:
-            keys = cls(**json.loads(path.read_text(encoding="utf-8")))
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            # Platforms made before services called each other have no such key yet.
+            made = "service_signing_key" not in kept
+            keys = cls(**({"service_signing_key": _private_pem()} | kept))
         except FileNotFoundError:
-            keys = cls(_random_key(), _random_key(), _private_pem())
+            keys = cls(_random_key(), _random_key(), _private_pem(), _private_pem())
         except (ValueError, TypeError) as damage:
             raise ValueError(
                 f"{path} is damaged; without it the data cannot be read: restore the file, "
@@ -49,7 +54,7 @@ class Keyring:
         missing = [role for role in roles if role not in keys.passwords]
         for role in missing:
             keys.passwords[role] = secrets.token_urlsafe(24)
-        if missing or not path.exists():
+        if made or missing or not path.exists():
             write_private(path, json.dumps(asdict(keys), indent=2) + "\n")
         return keys
 

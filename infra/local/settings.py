@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra import manifest
 from infra.local.files import write_private
 from infra.local.keyring import Keyring
 from infra.local.preflight import HOST
@@ -36,6 +37,18 @@ class Settings:
     bus_url: str
     extra: Mapping[str, str]
     """Further variables for every process."""
+    smtp_port: int
+    """Where the mail sink listens."""
+
+    @property
+    def smtp_url(self) -> str:
+        """The mail sink, which the background process runs."""
+        return f"smtp://{HOST}:{self.smtp_port}"
+
+    @property
+    def mail_dir(self) -> Path:
+        """Where the mail sink keeps what it received."""
+        return self.directory / "mail"
 
     @property
     def url(self) -> str:
@@ -54,6 +67,8 @@ class Settings:
     def prepare(self) -> None:
         """Write the files that the variables point to. Raises OSError."""
         self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for kept in (self.directory / "blobs", self.mail_dir):
+            kept.mkdir(mode=0o700, exist_ok=True)
         if self.run_dir.stat().st_uid != os.getuid():
             raise PermissionError(f"{self.run_dir} belongs to somebody else")
         for stale in self.run_dir.glob("*.sock"):
@@ -61,6 +76,9 @@ class Settings:
         write_private(self.run_dir / "push-key.pem", self.keys.push_signing_key)
         public = SigningKey.from_pem(self.keys.push_signing_key).public_jwk()
         write_private(self.run_dir / "push-jwks.json", json.dumps({"keys": [public]}))
+        write_private(self.run_dir / "service-key.pem", self.keys.service_signing_key)
+        public = SigningKey.from_pem(self.keys.service_signing_key).public_jwk()
+        write_private(self.run_dir / "service-jwks.json", json.dumps({"keys": [public]}))
 
     def common(self) -> dict[str, str]:
         """What every process may know."""
@@ -77,14 +95,25 @@ class Settings:
             "PUSH_ISSUER": "dentalhelp-bus",
             "PUSH_JWKS_URL": (self.run_dir / "push-jwks.json").absolute().as_uri(),
             "PUSH_EMAIL": _PUSH_EMAIL,
+            "SERVICES": json.dumps(manifest.personal_services()),
+            "SERVICE_ISSUER": "dentalhelp-services",
+            "SERVICE_JWKS_URL": (self.run_dir / "service-jwks.json").absolute().as_uri(),
+            "SERVICE_EMAIL": "{service}@dentalhelp.local",
+            "BLOBS_URL": (self.directory / "blobs").absolute().as_uri(),
             **self.extra,
         }
 
     def services(self, names: Iterable[str]) -> dict[str, str]:
         """For a process that runs these services: their databases and no others."""
         databases = {f"{name.upper()}_DATABASE_URL": self.urls[name] for name in names}
-        return self.common() | databases
+        key = {"SERVICE_SIGNING_KEY": str(self.run_dir / "service-key.pem")}
+        mail = {"SMTP_URL": self.smtp_url, "MAIL_FROM": "DentalHelp <no-reply@dentalhelp.example>"}
+        return self.common() | key | mail | databases
 
     def background(self) -> dict[str, str]:
         """For the one process that signs pushes; it sees no service's database."""
-        return self.common() | {"PUSH_SIGNING_KEY": str(self.run_dir / "push-key.pem")}
+        return self.common() | {
+            "PUSH_SIGNING_KEY": str(self.run_dir / "push-key.pem"),
+            "SMTP_PORT": str(self.smtp_port),
+            "MAIL_DIR": str(self.mail_dir),
+        }

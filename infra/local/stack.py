@@ -244,7 +244,8 @@ class Stack:
             for name in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST"):
                 extra.setdefault(name, f"{HOST}:{preflight.free_port()}")
             extra["EMULATOR_LOGS"] = str(self.directory / "log")
-        return Settings(self.directory, self.port, keys, self._urls, bus_url, extra)
+        smtp_port = preflight.free_port()
+        return Settings(self.directory, self.port, keys, self._urls, bus_url, extra, smtp_port)
 
     def _start_web(self, settings: Settings) -> None:
         bind = f"{HOST}:{self.port}"

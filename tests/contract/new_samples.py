@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 
 import shared.contracts
 from shared.messages import Command, Envelope, Message, Metadata, SagaContext
@@ -73,6 +73,8 @@ def _value(name: str, annotation: Any) -> Any:
     }
     if origin in makers:
         return makers[origin]()
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {n: _value(n, f.annotation) for n, f in annotation.model_fields.items()}
     return _PLAIN[annotation]
 
 

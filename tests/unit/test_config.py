@@ -24,6 +24,10 @@ def test_everything_missing_is_named_at_once() -> None:
         {"BLIND_INDEX_KEY": "not base64!"},
         {"BLIND_INDEX_KEY": "c2hvcnQ="},
         {"DENTALHELP_ENV": "cloud", "PASSWORD_COST": "low"},
+        {"DENTALHELP_ENV": "cloud", "FAULT_POINTS": "/anywhere"},
+        {"SERVICES": "[]"},
+        {"SERVICES": "{"},
+        {"SERVICE_EMAIL": "everybody@example.com"},
     ],
     ids=str,
 )

@@ -53,7 +53,8 @@ def _service() -> Service:
 def test_the_manifest_names_everything_terraform_needs() -> None:
     """Prefixes, callers, topics, subscriptions and schedules follow from the declarations."""
     made = manifest.tfvars([_service()])
-    assert {"prefix": "/api/lab-orders", "callers": ["reporting"]} == made["services"]["lab_order"]
+    expected = {"prefix": "/api/lab-orders", "personal": False, "callers": ["reporting"]}
+    assert expected == made["services"]["lab_order"]
     assert ["auth", "lab_order"] == made["topics"]
     assert {"service": "lab_order", "topic": "auth"} == made["subscriptions"]["lab_order.auth"]
     assert 7200 == made["schedules"]["lab_order.remind"]["every_seconds"]

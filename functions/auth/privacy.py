@@ -1,0 +1,29 @@
+"""What auth knows about people."""
+
+from __future__ import annotations
+
+from shared.privacy import Personal, Privacy
+
+__all__ = ["privacy"]
+
+_SESSIONS = "session_id in (select id from sessions where user_id = :person)"
+
+privacy = Privacy(
+    tables=(
+        Personal("refresh_tokens", where=_SESSIONS),
+        Personal("sessions", person="user_id", plain=("started_at", "expires_at", "ended_at")),
+        Personal("invitations", person="user_id", plain=("expires_at", "used_at")),
+        Personal("user_roles", person="user_id", plain=("role", "clinic_id")),
+        Personal(
+            "users",
+            person="id",
+            plain=(
+                *("id", "email", "status", "first_name", "last_name", "language"),
+                *("created_at", "updated_at"),
+            ),
+            sealed={"national_id": "users.national_id"},
+        ),
+    ),
+    # login_attempts: keyed hashes of addresses, for a day.
+    impersonal=frozenset({"clinics", "login_attempts", "signing_keys"}),
+)
