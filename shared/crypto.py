@@ -135,6 +135,12 @@ class Vault:
             raise Unreadable
         return Subject(subject, _open(self._service(version), wrapped, _subject_aad(subject)))
 
+    def rewrapped(self, subject: UUID, version: int, wrapped: bytes) -> tuple[int, bytes]:
+        """The same key under the current version: (version, wrapped). Raises as ``subject``."""
+        key = _open(self._service(version), wrapped, _subject_aad(subject))
+        current, nonce = self._current(), os.urandom(_NONCE)
+        return current, nonce + self._service(current).encrypt(nonce, key, _subject_aad(subject))
+
     def seal(self, purpose: str, data: bytes) -> bytes:
         """Encrypt what belongs to the service and to nobody in particular. Raises Unavailable."""
         version = self._current()

@@ -39,6 +39,7 @@ from shared.jobs import Job, Jobs
 from shared.messages import Envelope
 from shared.outbox import Outbox
 from shared.privacy import NO_PERSONAL_DATA, Privacy
+from shared.rotation import rotate
 from shared.saga import Orchestrator, Saga, replied
 from shared.saga_routes import add_saga_routes
 
@@ -217,9 +218,13 @@ class Service:
         def forget() -> int:
             return database(self.name).transaction(_forget)
 
+        def new_key() -> int:
+            return rotate(database(self.name), vault(self.name))
+
         for job in (
             Job("sweep", timedelta(seconds=1), sweep),
             Job("forget", timedelta(hours=1), forget),
+            Job("service-key", timedelta(days=1), new_key),
         ):
             self.jobs[job.name] = job
         if self.privacy.tables:
