@@ -63,9 +63,15 @@ def test_personal_fields_are_declared(message: type[Message]) -> None:
     """A field named like personal data is declared ``personal()``."""
     known = {
         "anamnesis", "birth_date", "email", "first_name", "last_name", "name", "national_id",
-        "notes", "phone",
+        "notes", "phone", "previous",
     }  # fmt: skip
     assert known & message.model_fields.keys() <= message.personal_fields()
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.type_name())
+def test_personal_messages_name_their_person(message: type[Message]) -> None:
+    """What carries personal data says about whom, so that it has no effect on who was erased."""
+    assert not message.personal_fields() or message.person_field() is not None
 
 
 def test_from_the_future() -> None:
