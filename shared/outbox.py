@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from shared import log
+from shared import faults, log
 from shared import outbox_sql as sql
 from shared.bus import BusUnavailable, Publisher
 from shared.errors import Unavailable
@@ -129,6 +129,7 @@ class Outbox:
     def publish(self, leased: Leased) -> None:
         """Send what this writer holds, then drain what gathered behind it. Never raises."""
         try:
+            faults.point("outbox.committed")
             if time.monotonic() < self._away_until:
                 return
             now = time.monotonic()
@@ -190,6 +191,7 @@ class Outbox:
             if rows:
                 rows.sort(key=lambda row: row["id"])
                 self._send(rows)
+                faults.point("outbox.published")
                 sent += len(rows)
                 batch.append(_mark(rows))
             keys = list(dict.fromkeys([*keys, *((row["topic"], row["key"]) for row in rows)]))

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 from pydantic_core import to_json
 
-from shared import log, saga_store
+from shared import faults, log, saga_store
 from shared.clocks import clock
 from shared.contracts.saga import SagaReplied
 from shared.crypto import Vault
@@ -132,6 +132,7 @@ class Orchestrator:
         run.held.append(Replied(event.step, event.action, event.outcome, event.problem_type))
         self._continue(tx, run, None, now)
         saga_store.save(tx, run, now)
+        faults.point("saga.continued")
 
     def tick(self, *, budget_s: float = 20.0) -> int:
         """Continue the sagas that are due; how many. Any number of ticks may run at once."""
@@ -180,6 +181,7 @@ class Orchestrator:
                 return False
             self._continue(tx, run, Due(), now, silent=silent)
             saga_store.save(tx, run, now)
+            faults.point("saga.continued")
             return True
 
         db = self._db()

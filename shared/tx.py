@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from shared import faults
 from shared.errors import Unavailable
-from shared.wire import Answer, Row, SqlError, Statement, Wire
+from shared.wire import Answer, ConnectionLost, Row, SqlError, Statement, Wire
 
 if TYPE_CHECKING:
     from shared.messages import Message, SagaContext
@@ -175,10 +176,18 @@ class Tx:
 
     def _send(self, batch: list[Statement]) -> list[Answer]:
         self.exchanges += 1
+        passing = self._pass if self.committing and faults.armed() else None
         try:
-            return self._wire.exchange(*batch)
+            return self._wire.exchange(*batch, sent=passing)
         except SqlError as error:
             raise translated(error) from None
+
+    def _pass(self) -> None:
+        faults.point("db.committing", cut=self._cut)
+
+    def _cut(self) -> None:
+        self._wire.close()
+        raise ConnectionLost
 
 
 def translated(error: SqlError) -> Exception:

@@ -88,13 +88,16 @@ class Wire:
         # What has been received and not been looked at yet, from ``_at`` on.
         self._data, self._at = b"", 0
 
-    def exchange(self, *statements: Statement) -> list[Answer]:
+    def exchange(
+        self, *statements: Statement, sent: Callable[[], None] | None = None
+    ) -> list[Answer]:
         """Send all ``statements`` in one flush and read every answer.
 
         (In more flushes when what follows the first statement exceeds 64 KiB.) Each runs whatever
         became of the ones before it, as far as the server's transaction state lets it. Raises the
         first SqlError after reading all answers, or ConnectionLost. When anything else interrupts
         the reading, the connection is closed: the next reader must not find these answers.
+        ``sent`` is called when everything is on its way and its answers are not read yet.
         """
         messages = [self._message(statement) for statement in statements]
         answers: list[Answer] = []
@@ -103,6 +106,8 @@ class Wire:
             for start, end in _flushes([len(message) for message in messages]):
                 self._core._sock.write(b"".join(messages[start:end]))
                 self._core._sock.flush()
+                if sent is not None and end == len(messages):
+                    sent()
                 for statement in statements[start:end]:
                     answer = self._read(statement)
                     if isinstance(answer, SqlError):
