@@ -55,6 +55,8 @@ class EmailUpdated(_Person):
     """The person's e-mail address is now this one, as of the aggregate version in the metadata."""
 
     email: str = personal()
+    previous: str | None = personal(default=None)
+    """The address until now, which is warned too; None where there was none."""
 
 
 class PasswordChanged(_Person):

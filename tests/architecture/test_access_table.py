@@ -75,6 +75,7 @@ TABLE = {
     "GET /api/auth/clinics": SIGNED_IN,
     "GET /api/auth/clinics/{clinic_id}": SIGNED_IN,
     "PUT /api/auth/clinics/{clinic_id}": GROUP,
+    "GET /api/auth/-/contacts/{person_id}": {"service"},
     "GET /api/auth/-/health": EVERYBODY,
     "GET /api/auth/-/openapi.json": EVERYBODY,
     "GET /api/auth/-/sagas": GROUP,

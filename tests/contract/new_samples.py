@@ -42,6 +42,7 @@ _NAMED = {
     "last_name": "Popescu",
     "national_id": "1960229410015",
     "phone": "+40721234567",
+    "previous": "ana.old@example.com",
 }
 
 

@@ -131,7 +131,8 @@ def change_email(caller: Caller, email: str, password: str) -> Row:
             raise Unauthenticated
         if row["email"] != email:
             version = users.set_email(tx, person, email)
-            tx.emit(EmailUpdated(person_id=person, email=email), version=version)
+            event = EmailUpdated(person_id=person, email=email, previous=row["email"])
+            tx.emit(event, version=version)
 
     try:
         database("auth").transaction(work)

@@ -15,6 +15,7 @@ __all__ = [
     "any_admin",
     "by_email",
     "claim",
+    "contact",
     "delete",
     "get",
     "grants",
@@ -71,6 +72,11 @@ def insert(tx: Tx, user_id: UUID, *, status: Status, language: str, **fields: An
 def get(db: Database, user_id: UUID) -> Row | None:
     """What may be shown of an account."""
     return db.one(f"select {_SHOWN} from users u where u.id = :id", id=user_id)  # nosec
+
+
+def contact(db: Database, user_id: UUID) -> Row | None:
+    """Where and in which language the person is written to: email, language."""
+    return db.one("select email, language from users where id = :id", id=user_id)
 
 
 def lock(tx: Tx, user_id: UUID) -> Row | None:
