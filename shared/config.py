@@ -109,6 +109,9 @@ class Config:
         faulty = environ.get("FAULT_POINTS") or None
         if faulty and env != "embedded":
             faults.append("FAULT_POINTS is refused unless DENTALHELP_ENV is embedded")
+        views = environ.get("DOCUMENTS_URL") or "sql:"
+        if views != "sql:" and not views.startswith("firestore://"):
+            faults.append("DOCUMENTS_URL must be sql: or firestore://project/database")
         read = cls(
             env="cloud" if env == "cloud" else "embedded",
             bus_url=need("BUS_URL"),
@@ -134,7 +137,7 @@ class Config:
             service_email=email,
             service_signing_key=environ.get("SERVICE_SIGNING_KEY") or None,
             blobs_url=need("BLOBS_URL"),
-            documents_url=environ.get("DOCUMENTS_URL") or "sql:",
+            documents_url=views,
             fault_points=faulty,
             otlp_endpoint=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
             optional={name: environ.get(name, "") for name in ("SMTP_URL", "MAIL_FROM")},

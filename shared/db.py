@@ -164,6 +164,11 @@ class Database:
                 raise translated(error) from None
         raise AssertionError("unreachable")
 
+    def twin(self) -> Database:
+        """The same database through connections of its own, without the outbox: for what must
+        not wait for, nor vanish with, the transaction that is open on this thread."""
+        return Database(self._url)
+
     def close(self) -> None:
         """Drop this thread's connection."""
         wire: Wire | None = getattr(self._local, "wire", None)
