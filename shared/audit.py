@@ -1,0 +1,151 @@
+"""Who read or wrote whose personal data: one row for each person, in the same statement or
+transaction, so that there is no access without its row and no row without its access.
+
+The rows hold ids and words of the program, nothing personal, and outlive the person's erasure.
+The runtime role may add and read them, nothing else; shared/audit_seals.py makes a change by
+anybody else show.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from shared import log
+from shared.db import Tx
+from shared.errors import Invalid
+from shared.identity import Caller
+from shared.wire import Statement
+
+__all__ = [
+    "PURPOSES",
+    "Acting",
+    "Action",
+    "acting",
+    "acting_as_service",
+    "audited",
+    "entry",
+    "purpose_of",
+    "record",
+    "who",
+]
+
+Action = Literal["read", "search", "write", "create", "erase", "export", "redrive", "discard"]
+
+PURPOSES = frozenset({"TREAT", "ETREAT", "HPAYMT", "HOPERAT", "PATRQT", "HLEGAL", "PUBHLTH"})
+"""HL7 v3 PurposeOfUse: treatment, emergency treatment, payment, operations, the patient's own
+request, legal reasons, public health."""
+
+_OWN = "PATRQT"
+_PURPOSE = "case when {person} = :audit_actor::uuid then :audit_own else :audit_purpose end"
+_COLUMNS = "actor, service, roles, person_id, action, what, purpose, correlation_id"
+_VALUES = (
+    ":audit_actor::uuid, :audit_service::text, :audit_roles::text[], {person},"
+    f" '{{action}}', '{{what}}', {_PURPOSE}, :audit_correlation::text"
+)
+_ENTRY_PURPOSE = _PURPOSE.format(person=":audit_person::uuid")
+_ENTRY = (
+    f"insert into audit_log ({_COLUMNS}) values (:audit_actor, :audit_service, :audit_roles,"  # nosec B608
+    f" :audit_person, :audit_action, :audit_what, {_ENTRY_PURPOSE}, :audit_correlation)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Actor:
+    """``own``: the purpose of looking at one's own data; ``purpose``: at anybody else's."""
+
+    person: UUID | None
+    service: str | None
+    roles: tuple[str, ...]
+    purpose: str
+    own: str
+
+
+# A tool on the command line: nobody has identified themselves.
+_NOBODY = _Actor(None, None, (), "HOPERAT", _OWN)
+_actor: ContextVar[_Actor] = ContextVar("audit_actor", default=_NOBODY)
+
+
+class Acting:
+    """The block in which somebody acts."""
+
+    __slots__ = ("_actor", "_token")
+
+    def __init__(self, actor: _Actor) -> None:
+        self._actor = actor
+        self._token: Token[_Actor] | None = None
+
+    def __enter__(self) -> Self:
+        self._token = _actor.set(self._actor)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _actor.reset(self._token)
+
+
+def acting(
+    caller: Caller, *, purpose: str | None = None, on_behalf_of: UUID | None = None
+) -> Acting:
+    """In this block ``caller`` acts, for ``purpose`` (of PURPOSES).
+
+    By default people ask for their own data themselves, dentists treat, all others operate.
+    ``on_behalf_of`` is the person for whom a service calls; of another caller it says nothing.
+    """
+    usual = "TREAT" if "DENTIST" in caller.roles else "HOPERAT"
+    person = on_behalf_of if caller.kind == "service" else caller.id
+    roles = tuple(sorted(caller.roles))
+    return Acting(_Actor(person, caller.service, roles, purpose or usual, purpose or _OWN))
+
+
+def acting_as_service(name: str) -> Acting:
+    """In this block a service acts by itself: it handles a message or runs a job."""
+    return Acting(_Actor(None, name, (), "HOPERAT", "HOPERAT"))
+
+
+def purpose_of(header: str | None) -> str | None:
+    """The code in ``X-Purpose-Of-Use``, or None without one. Raises Invalid for an unknown one."""
+    if header is None or header in PURPOSES:
+        return header
+    detail = f"one of {', '.join(sorted(PURPOSES))}"
+    raise Invalid(errors=[{"parameter": "X-Purpose-Of-Use", "detail": detail}])
+
+
+def audited(select: str, *, action: Action, what: str, person: str = "person_id") -> str:
+    """``select`` as a statement that also adds a row for each row it shows, for the person in its
+    column ``person``. It takes the parameters of ``who()`` besides its own.
+
+    The order of the rows is kept by appending an ``order by`` of the columns shown.
+    """
+    values = _VALUES.format(person=f"shown.{person}", action=action, what=what)
+    return (
+        f"with shown as materialized ({select}),\n"
+        f"audit as (insert into audit_log ({_COLUMNS}) select {values} from shown)\n"
+        "select * from shown"
+    )
+
+
+def who() -> dict[str, Any]:
+    """The parameters an ``audited`` statement needs: who acts, and why."""
+    actor = _actor.get()
+    return {
+        "audit_actor": actor.person,
+        "audit_service": actor.service,
+        "audit_roles": actor.roles,
+        "audit_purpose": actor.purpose,
+        "audit_own": actor.own,
+        "audit_correlation": log.correlation_id.get(),
+    }
+
+
+def entry(person: UUID | None, action: Action, what: str) -> Statement:
+    """The statement that adds one row, to travel with others."""
+    params = {"audit_person": person, "audit_action": action, "audit_what": what}
+    return Statement(_ENTRY, {**who(), **params})
+
+
+def record(tx: Tx, person: UUID | None, action: Action, what: str) -> None:
+    """Add one row in the transaction that changes ``what`` of ``person``."""
+    tx.batch(entry(person, action, what))
