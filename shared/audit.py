@@ -46,10 +46,11 @@ _VALUES = (
     f" '{{action}}', '{{what}}', {_PURPOSE}, :audit_correlation::text"
 )
 _ENTRY_PURPOSE = _PURPOSE.format(person=":audit_person::uuid")
-_ENTRY = (
-    f"insert into audit_log ({_COLUMNS}) values (:audit_actor, :audit_service, :audit_roles,"  # nosec B608
-    f" :audit_person, :audit_action, :audit_what, {_ENTRY_PURPOSE}, :audit_correlation)"
-)
+_ENTRY = f"""
+insert into audit_log ({_COLUMNS})
+values (:audit_actor, :audit_service, :audit_roles, :audit_person, :audit_action, :audit_what,
+        {_ENTRY_PURPOSE}, :audit_correlation)
+"""  # nosec B608
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,11 @@ def audited(select: str, *, action: Action, what: str, person: str = "person_id"
     The order of the rows is kept by appending an ``order by`` of the columns shown.
     """
     values = _VALUES.format(person=f"shown.{person}", action=action, what=what)
-    return (
-        f"with shown as materialized ({select}),\n"
-        f"audit as (insert into audit_log ({_COLUMNS}) select {values} from shown)\n"
-        "select * from shown"
-    )
+    return f"""
+with shown as materialized ({select}),
+audit as (insert into audit_log ({_COLUMNS}) select {values} from shown)
+select * from shown
+"""  # nosec B608
 
 
 def who() -> dict[str, Any]:
