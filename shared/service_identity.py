@@ -1,0 +1,152 @@
+"""Which service calls: the tokens by which services know each other.
+
+They are what Google gives a Cloud Run service about itself: a JWT for one audience, issued by a
+third party, that names the caller's account by its verified e-mail address. On one machine the
+same token is signed with a key that only the functions' processes can read.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from base64 import urlsafe_b64decode
+from collections.abc import Callable
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from shared.clocks import clock
+from shared.config import config
+from shared.errors import Unauthenticated, Unavailable
+from shared.identity import Caller
+from shared.tokens import Algorithm, Jwks, SigningKey, Tokens, sign
+
+__all__ = ["GOOGLE", "audience", "is_service_token", "service_token", "verify_service"]
+
+GOOGLE = "https://accounts.google.com"
+_TYPE = "JWT"
+_LIFE_S = 3600
+# Long enough for clocks that differ and for a request on its way.
+_MARGIN_S = 120.0
+
+_tokens: dict[tuple[str, str], tuple[float, str]] = {}
+_lock = threading.Lock()
+
+
+def audience(target: str) -> str:
+    """What a token for ``target`` says in ``aud``."""
+    return f"dentalhelp-{target}"
+
+
+def service_token(service: str, target: str) -> str:
+    """The token with which ``service`` calls ``target``; kept until shortly before it expires.
+
+    Raises Unavailable when it cannot be had.
+    """
+    now = clock().now().timestamp()
+    known = _tokens.get((service, target))
+    if known is not None and now < known[0]:
+        return known[1]
+    with _lock:
+        known = _tokens.get((service, target))
+        if known is None or now >= known[0]:
+            token = _issue(service, target) if config().service_signing_key else _fetch(target)
+            known = _tokens[service, target] = (_expiry(token) - _MARGIN_S, token)
+    return known[1]
+
+
+def _issue(service: str, target: str) -> str:
+    settings = config()
+    key = SigningKey.from_pem(Path(settings.service_signing_key or "").read_text("utf-8"))
+    now = int(clock().now().timestamp())
+    email = settings.service_email.format(service=service)
+    claims = {
+        "iss": settings.service_issuer,
+        "aud": audience(target),
+        "sub": email,
+        "email": email,
+        "email_verified": True,
+        "iat": now,
+        "exp": now + _LIFE_S,
+    }
+    return sign(claims, key, typ=_TYPE)
+
+
+def _fetch(target: str) -> str:
+    """From the metadata server, which knows whose process this is."""
+    import google.auth.exceptions
+    from google.auth.transport.urllib3 import Request
+    from google.oauth2 import id_token
+    from urllib3 import PoolManager, Retry
+
+    http = PoolManager(timeout=2.0, retries=Retry(2, redirect=0))
+    try:
+        fetch: Callable[..., str] = id_token.fetch_id_token
+        token = fetch(Request(http), audience(target))  # type: ignore[no-untyped-call]
+    except google.auth.exceptions.GoogleAuthError as error:
+        raise Unavailable("No token for the call of another service is to be had.") from error
+    return token
+
+
+def _expiry(token: str) -> float:
+    import jwt
+
+    # It comes from whoever issues our own tokens; the target checks it.
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return float(claims["exp"])
+
+
+def is_service_token(token: str) -> bool:
+    """Does ``token``'s header say that a service sent it, not a person (whose type is at+jwt)?
+
+    Nothing is believed yet: this only chooses who verifies it, and each verifier demands its own
+    type, issuer, audience and keys.
+    """
+    return _for_a_service(token.partition(".")[0])
+
+
+# All tokens signed with one key begin with the same header: few, and the same again and again.
+@lru_cache(maxsize=64)
+def _for_a_service(header: str) -> bool:
+    try:
+        found = json.loads(urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("typ") == _TYPE
+
+
+def verify_service(token: str, target: str) -> Caller:
+    """The service that calls ``target``. Raises Unauthenticated; Unavailable without the keys."""
+    settings = config()
+    return _verifier(
+        settings.service_issuer, settings.service_jwks_url, settings.service_email, target
+    ).verify(token)
+
+
+@cache
+def _verifier(issuer: str, url: str, email: str, target: str) -> Tokens[Caller]:
+    before, _, after = email.partition("{service}")
+
+    def build(claims: dict[str, Any]) -> Caller:
+        found = claims.get("email")
+        if not isinstance(found, str) or claims.get("email_verified") is not True:
+            raise Unauthenticated
+        name = found.removeprefix(before).removesuffix(after)
+        if not name.isidentifier() or email.format(service=name) != found:
+            raise Unauthenticated
+        return Caller("service", service=name)
+
+    return Tokens(
+        issuer,
+        audience(target),
+        _keys(url, "RS256" if issuer == GOOGLE else "ES256"),
+        typ=_TYPE,
+        require=("iss", "aud", "exp", "iat"),
+        build=build,
+        size=100,
+    )
+
+
+@cache
+def _keys(url: str, algorithm: Algorithm) -> Jwks:
+    return Jwks(url, algorithm=algorithm)
