@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
+from shared.config import config
 from shared.db import Database
 
 __all__ = ["Documents", "SqlDocuments", "Unfit", "checked", "documents", "named"]
@@ -142,6 +143,7 @@ def _check(value: Any, depth: int) -> None:
 
 
 _made: dict[str, tuple[Database, SqlDocuments]] = {}
+_firestore: dict[str, Documents] = {}
 _lock = threading.Lock()
 
 
@@ -149,6 +151,14 @@ def documents(service: str) -> Documents:
     """The documents of ``service``, where DOCUMENTS_URL says. Raises MissingSettings."""
     from shared.runtime import database
 
+    url = config().documents_url
+    with _lock:
+        if url.startswith("firestore://"):
+            if service not in _firestore:
+                from shared.documents_firestore import FirestoreDocuments
+
+                _firestore[service] = FirestoreDocuments(url, service)
+            return _firestore[service]
     db = database(service)
     with _lock:
         found = _made.get(service)

@@ -243,6 +243,7 @@ class Stack:
             bus_url = f"pubsub://{PROJECT}"
             for name in ("PUBSUB_EMULATOR_HOST", "FIRESTORE_EMULATOR_HOST"):
                 extra.setdefault(name, f"{HOST}:{preflight.free_port()}")
+            extra["DOCUMENTS_URL"] = f"firestore://{PROJECT}/(default)"
             extra["EMULATOR_LOGS"] = str(self.directory / "log")
         smtp_port = preflight.free_port()
         return Settings(self.directory, self.port, keys, self._urls, bus_url, extra, smtp_port)

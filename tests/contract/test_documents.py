@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from infra.local.emulator import EmulatorMissing, FirestoreEmulator
 from shared import runtime
+from shared.config import config
 from shared.db import Database
 from shared.documents import Documents, SqlDocuments, documents
+from shared.documents_firestore import FirestoreDocuments
 from shared.errors import Unavailable
 
 
@@ -159,13 +163,19 @@ class DocumentsContract:
             away.erase("inbox", person)
 
 
+@pytest.fixture(scope="module")
+def sql_store(kit_db: Callable[[], str]) -> Documents:
+    """A store in a database of its own."""
+    return SqlDocuments(Database(kit_db()))
+
+
 class TestSql(DocumentsContract):
     """``SqlDocuments`` on PostgreSQL, by a service's least-privileged role."""
 
-    @pytest.fixture(scope="class")
-    def store(self, kit_db: Callable[[], str]) -> Documents:
-        """A store in a database of its own."""
-        return SqlDocuments(Database(kit_db()))
+    @pytest.fixture
+    def store(self, sql_store: Documents) -> Documents:
+        """The store under test."""
+        return sql_store
 
     @pytest.fixture
     def away(self) -> Documents:
@@ -191,3 +201,57 @@ class TestSql(DocumentsContract):
         assert (1, {"unread": 1}) == documents("documented").get("inbox", person)
         found = db.one("select version from documents where id = :id", id=str(person))
         assert {"version": 1} == found
+
+
+_URL = "firestore://dentalhelp/(default)"
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of Google's emulator, which the client finds in the environment."""
+    running = FirestoreEmulator(Path(tmp_path_factory.mktemp("firestore")))
+    try:
+        running.start()
+    except EmulatorMissing as missing:
+        pytest.skip(f"Firestore is not tested on Google's emulator: {missing}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIRESTORE_EMULATOR_HOST", running.address)
+        yield running.address
+    running.stop()
+
+
+class TestFirestore(DocumentsContract):
+    """``FirestoreDocuments`` on Google's emulator; skipped, loudly, where it is not installed."""
+
+    @pytest.fixture
+    def store(self, emulator: str) -> Documents:
+        """A store in the emulator."""
+        return FirestoreDocuments(_URL, "notification")
+
+    @pytest.fixture
+    def away(self, emulator: str) -> Iterator[Documents]:
+        """A store where nobody listens."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("FIRESTORE_EMULATOR_HOST", "127.0.0.1:1")
+            yield FirestoreDocuments(_URL, "notification", timeout=0.5)
+
+    def test_services_are_apart(self, store: Documents) -> None:
+        """All services share a project: one does not see another's document of the same name."""
+        person = uuid4()
+        store.put("inbox", person, 1, {})
+        assert FirestoreDocuments(_URL, "patient").get("inbox", person) is None
+
+    def test_the_setting_chooses_it(
+        self, store: Documents, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """DOCUMENTS_URL leads a service to Firestore, through one client for each process."""
+        monkeypatch.setenv("DOCUMENTS_URL", _URL)
+        config.cache_clear()
+        person = uuid4()
+        try:
+            documents("notification").put("inbox", person, 4, {"unread": 1})
+            assert documents("notification") is documents("notification")
+        finally:
+            monkeypatch.undo()
+            config.cache_clear()
+        assert (4, {"unread": 1}) == store.get("inbox", person)
