@@ -19,7 +19,8 @@ create index dead_letters_newest on dead_letters (stored_at desc, id desc);
 create table idempotency_keys (
   key        bytea primary key,
   person_id  uuid,
-  answer     bytea not null,
+  answer     bytea not null,   -- sealed, together with a fingerprint of the request
+  mismatches integer not null default 0,   -- how often the key came with another request
   created_at timestamptz not null default clock_timestamp()
 );
 create index idempotency_keys_age on idempotency_keys (created_at);
