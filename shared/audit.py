@@ -8,6 +8,7 @@ anybody else show.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -25,9 +26,9 @@ __all__ = [
     "Action",
     "acting",
     "acting_as_service",
+    "acting_in",
     "audited",
     "entry",
-    "purpose_of",
     "record",
     "who",
 ]
@@ -106,24 +107,42 @@ def acting_as_service(name: str) -> Acting:
     return Acting(_Actor(None, name, (), "HOPERAT", "HOPERAT"))
 
 
-def purpose_of(header: str | None) -> str | None:
-    """The code in ``X-Purpose-Of-Use``, or None without one. Raises Invalid for an unknown one."""
-    if header is None or header in PURPOSES:
-        return header
-    detail = f"one of {', '.join(sorted(PURPOSES))}"
-    raise Invalid(errors=[{"parameter": "X-Purpose-Of-Use", "detail": detail}])
+def acting_in(environ: Mapping[str, Any], caller: Caller) -> Acting:
+    """``acting`` as a request's headers say: ``X-Purpose-Of-Use`` (of PURPOSES), and from a
+    service ``X-On-Behalf-Of`` (a person's id). Raises Invalid."""
+    purpose = environ.get("HTTP_X_PURPOSE_OF_USE")
+    if purpose is not None and purpose not in PURPOSES:
+        raise _refused("X-Purpose-Of-Use", f"one of {', '.join(sorted(PURPOSES))}")
+    person = environ.get("HTTP_X_ON_BEHALF_OF") if caller.kind == "service" else None
+    try:
+        on_behalf_of = None if person is None else UUID(person)
+    except ValueError:
+        raise _refused("X-On-Behalf-Of", "a person's id") from None
+    return acting(caller, purpose=purpose, on_behalf_of=on_behalf_of)
 
 
-def audited(select: str, *, action: Action, what: str, person: str = "person_id") -> str:
+def _refused(header: str, detail: str) -> Invalid:
+    return Invalid(errors=[{"header": header, "detail": detail}])
+
+
+def audited(
+    select: str,
+    *,
+    action: Action,
+    what: str,
+    person: str = "person_id",
+    where: str = "true",
+) -> str:
     """``select`` as a statement that also adds a row for each row it shows, for the person in its
     column ``person``. It takes the parameters of ``who()`` besides its own.
 
-    The order of the rows is kept by appending an ``order by`` of the columns shown.
+    ``where`` tells what is shown from what is only looked up, by the columns of ``select``. The
+    order of the rows is kept by appending an ``order by`` of these columns.
     """
     values = _VALUES.format(person=f"shown.{person}", action=action, what=what)
     return f"""
 with shown as materialized ({select}),
-audit as (insert into audit_log ({_COLUMNS}) select {values} from shown)
+audit as (insert into audit_log ({_COLUMNS}) select {values} from shown where {where})
 select * from shown
 """  # nosec B608
 

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Request, Response
 
 from shared import log
+from shared.audit import acting_in
 from shared.errors import Forbidden, Problem, Unauthenticated, Unavailable
 from shared.http_reply import Reply, make, problem
 from shared.http_request import RequestInfo, if_match_of, matches, read_body
@@ -71,7 +72,9 @@ class Exchange:
             arguments[plan.caller] = caller
         if plan.request is not None:
             arguments[plan.request] = RequestInfo.of(environ, self.correlation)
-        return self._shape(route, route.handler(**arguments))
+        with acting_in(environ, caller):
+            result = route.handler(**arguments)
+        return self._shape(route, result)
 
     def _identify(self, header: str | None, *, needed: bool) -> None:
         try:

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from shared import log
+from shared.audit import acting_as_service
 from shared.clocks import hlc
 from shared.db import Database, Tx
 from shared.errors import Problem, Reject
@@ -142,10 +143,13 @@ def receive(
             replied(tx, env, refusal)
         return "handled" if refusal is None else "refused"
 
-    with log.context(
-        correlation=env.metadata.correlation_id,
-        causation=str(env.event_id),
-        trace=env.metadata.traceparent,
+    with (
+        log.context(
+            correlation=env.metadata.correlation_id,
+            causation=str(env.event_id),
+            trace=env.metadata.traceparent,
+        ),
+        acting_as_service(env.metadata.source_service),
     ):
         try:
             return _transact(db, work)

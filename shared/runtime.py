@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from shared import log
 from shared.access import public
+from shared.audit import acting_as_service
 from shared.bus import BusUnavailable, parse_push, publisher
 from shared.config import AUDIENCE, check, config, deployed
 from shared.contracts.auth import AccessRevoked
@@ -42,6 +43,7 @@ from shared.privacy import NO_PERSONAL_DATA, Privacy
 from shared.rotation import rotate
 from shared.saga import Orchestrator, Saga, replied
 from shared.saga_routes import add_saga_routes
+from shared.service_identity import authenticate
 
 if TYPE_CHECKING:
     from flask import Request, Response
@@ -174,7 +176,7 @@ class Service:
         return Verifier(settings.token_issuer, AUDIENCE, jwks, revocations.revoked)
 
     def _authenticate(self, authorization: str | None) -> Caller:
-        return self._verifier.authenticate(authorization)
+        return authenticate(authorization, self.name, self._verifier.verify)
 
     def deliver(self, body: bytes) -> None:
         """Let a push's ``body`` take effect; who may push has been checked. Raises as receive."""
@@ -206,7 +208,7 @@ class Service:
         job = self.jobs.get(name)
         if job is None:
             raise NotFound
-        with log.context(correlation=correlation):
+        with log.context(correlation=correlation), acting_as_service(self.name):
             result = job.run()
             if result:
                 log.info("job", service=self.name, name=name, result=result)

@@ -117,13 +117,36 @@ def test_nobody_acts_outside_a_request_or_message(db: Database) -> None:
     assert [_entry(None, person)] == db.all(_ROWS)
 
 
-@pytest.mark.parametrize("header", ["treat", "MARKETING", "", "TREAT,HLEGAL"])
-def test_an_unknown_purpose_is_refused(header: str) -> None:
+@pytest.mark.parametrize("code", ["treat", "MARKETING", "", "TREAT,HLEGAL"])
+def test_an_unknown_purpose_is_refused(code: str) -> None:
     """A purpose is one of the codes, or not given."""
-    assert [None, "TREAT"] == [audit.purpose_of(known) for known in (None, "TREAT")]
     with pytest.raises(Invalid) as refused:
-        audit.purpose_of(header)
-    assert "X-Purpose-Of-Use" == refused.value.extra["errors"][0]["parameter"]
+        audit.acting_in({"HTTP_X_PURPOSE_OF_USE": code}, Caller("person", uuid4()))
+    assert "X-Purpose-Of-Use" == refused.value.extra["errors"][0]["header"]
+
+
+def test_the_headers_say_what_for_and_for_whom(db: Database) -> None:
+    """The purpose counts from everybody, the person for whom a call is made only from services."""
+    person, other = uuid4(), uuid4()
+    environ = {"HTTP_X_PURPOSE_OF_USE": "HLEGAL", "HTTP_X_ON_BEHALF_OF": str(other)}
+    for caller in (Caller("service", service="auth"), Caller("person", person)):
+        with audit.acting_in(environ, caller):
+            _show(db, person)
+    assert [
+        _entry(other, person, service="auth", purpose="HLEGAL"),
+        _entry(person, person, purpose="HLEGAL"),
+    ] == db.all(_ROWS)
+    with pytest.raises(Invalid):
+        audit.acting_in({"HTTP_X_ON_BEHALF_OF": "me"}, Caller("service", service="auth"))
+
+
+def test_what_is_only_looked_up_is_not_in_the_log(db: Database) -> None:
+    """A row fetched to know whether there are more, or whether it may be shown, leaves no trace."""
+    people = sorted([uuid4(), uuid4()])
+    select = "select unnest(:people::uuid[]) as person_id, unnest(:seen::boolean[]) as seen"
+    sql = audit.audited(select, action="search", what="profile", where="seen")
+    assert 2 == len(db.all(sql, people=people, seen=[True, False], **audit.who()))
+    assert [_entry(None, people[0], action="search")] == db.all(_ROWS)
 
 
 @pytest.mark.parametrize(
