@@ -23,6 +23,7 @@ __all__ = [
     "Revocations",
     "SigningKey",
     "Verifier",
+    "bearer",
     "purge_revocations",
     "push_token",
     "revoke",
@@ -101,12 +102,9 @@ class Verifier:
             raise Unauthenticated("This session has ended: log in again.")
         return found.caller
 
-    def authenticate(self, authorization: str | None) -> Caller:
-        """The caller behind an Authorization header; ANONYMOUS without one. Raises as verify."""
-        return ANONYMOUS if authorization is None else self.verify(_bearer(authorization))
 
-
-def _bearer(authorization: str) -> str:
+def bearer(authorization: str) -> str:
+    """The token in an Authorization header. Raises Unauthenticated if there is none."""
     scheme, _, token = authorization.strip().partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
@@ -148,7 +146,7 @@ def verify_push(authorization: str | None, service: str) -> None:
         raise Unauthenticated("A push token is needed.")
     settings = config()
     _pushes(settings.push_issuer, settings.push_jwks_url, settings.push_email, service).verify(
-        _bearer(authorization)
+        bearer(authorization)
     )
 
 

@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from shared.clocks import clock
-from shared.config import config
+from shared.config import AUDIENCE, config
 from shared.errors import Unauthenticated, Unavailable
-from shared.identity import Caller
+from shared.identity import ANONYMOUS, Caller, bearer
 from shared.tokens import Algorithm, Jwks, SigningKey, Tokens, sign
 
-__all__ = ["GOOGLE", "audience", "is_service_token", "service_token", "verify_service"]
+__all__ = ["authenticate", "service_token"]
 
-GOOGLE = "https://accounts.google.com"
+_GOOGLE = "https://accounts.google.com"
 _TYPE = "JWT"
 _LIFE_S = 3600
 # Long enough for clocks that differ and for a request on its way.
@@ -31,11 +31,6 @@ _MARGIN_S = 120.0
 
 _tokens: dict[tuple[str, str], tuple[float, str]] = {}
 _lock = threading.Lock()
-
-
-def audience(target: str) -> str:
-    """What a token for ``target`` says in ``aud``."""
-    return f"dentalhelp-{target}"
 
 
 def service_token(service: str, target: str) -> str:
@@ -62,7 +57,7 @@ def _issue(service: str, target: str) -> str:
     email = settings.service_email.format(service=service)
     claims = {
         "iss": settings.service_issuer,
-        "aud": audience(target),
+        "aud": f"{AUDIENCE}-{target}",
         "sub": email,
         "email": email,
         "email_verified": True,
@@ -82,7 +77,7 @@ def _fetch(target: str) -> str:
     http = PoolManager(timeout=2.0, retries=Retry(2, redirect=0))
     try:
         fetch: Callable[..., str] = id_token.fetch_id_token
-        token = fetch(Request(http), audience(target))  # type: ignore[no-untyped-call]
+        token = fetch(Request(http), f"{AUDIENCE}-{target}")  # type: ignore[no-untyped-call]
     except google.auth.exceptions.GoogleAuthError as error:
         raise Unavailable("No token for the call of another service is to be had.") from error
     return token
@@ -96,13 +91,19 @@ def _expiry(token: str) -> float:
     return float(claims["exp"])
 
 
-def is_service_token(token: str) -> bool:
-    """Does ``token``'s header say that a service sent it, not a person (whose type is at+jwt)?
+def authenticate(authorization: str | None, target: str, people: Callable[[str], Caller]) -> Caller:
+    """Who calls ``target``, by an Authorization header; ANONYMOUS without one.
 
-    Nothing is believed yet: this only chooses who verifies it, and each verifier demands its own
-    type, issuer, audience and keys.
+    A person's token is left to ``people``. Raises Unauthenticated, Unavailable.
     """
-    return _for_a_service(token.partition(".")[0])
+    if authorization is None:
+        return ANONYMOUS
+    token = bearer(authorization)
+    # Nothing is believed yet: the type, which is at+jwt for a person, only chooses who verifies.
+    # Each verifier demands its own type, issuer, audience and keys.
+    if _for_a_service(token.partition(".")[0]):
+        return _verify(token, target)
+    return people(token)
 
 
 # All tokens signed with one key begin with the same header: few, and the same again and again.
@@ -115,8 +116,7 @@ def _for_a_service(header: str) -> bool:
     return isinstance(found, dict) and found.get("typ") == _TYPE
 
 
-def verify_service(token: str, target: str) -> Caller:
-    """The service that calls ``target``. Raises Unauthenticated; Unavailable without the keys."""
+def _verify(token: str, target: str) -> Caller:
     settings = config()
     return _verifier(
         settings.service_issuer, settings.service_jwks_url, settings.service_email, target
@@ -138,8 +138,8 @@ def _verifier(issuer: str, url: str, email: str, target: str) -> Tokens[Caller]:
 
     return Tokens(
         issuer,
-        audience(target),
-        _keys(url, "RS256" if issuer == GOOGLE else "ES256"),
+        f"{AUDIENCE}-{target}",
+        _keys(url, "RS256" if issuer == _GOOGLE else "ES256"),
         typ=_TYPE,
         require=("iss", "aud", "exp", "iat"),
         build=build,

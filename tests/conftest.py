@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import os
 import shutil
 import tempfile
@@ -16,8 +17,20 @@ from infra import migrate as migrations
 from infra.local import postgres
 from shared.config import config
 from shared.db import Database
+from shared.tokens import SigningKey
 
 _numbers = itertools.count(1)
+
+
+def _service_keys() -> dict[str, str]:
+    """A key of this session's own, by which the services under test know each other."""
+    directory = Path(tempfile.mkdtemp(prefix="dentalhelp-keys-"))
+    key = SigningKey.generate()
+    private, public = directory / "service-key.pem", directory / "service-jwks.json"
+    private.write_text(key.pem, encoding="utf-8")
+    public.write_text(json.dumps({"keys": [key.public_jwk()]}), encoding="utf-8")
+    return {"SERVICE_SIGNING_KEY": str(private), "SERVICE_JWKS_URL": public.as_uri()}
+
 
 # A complete configuration for code under test; nothing here is a secret of anybody's.
 os.environ.update(
@@ -33,11 +46,11 @@ os.environ.update(
     PASSWORD_COST="low",
     SERVICES="{}",
     SERVICE_ISSUER="dentalhelp-services",
-    SERVICE_JWKS_URL="file:///nonexistent/service-jwks.json",
     SERVICE_EMAIL="{service}@dentalhelp.local",
     BLOBS_URL=Path(tempfile.mkdtemp(prefix="dentalhelp-blobs-")).as_uri(),
     SMTP_URL="smtp://127.0.0.1:1",
     MAIL_FROM="DentalHelp <no-reply@dentalhelp.example>",
+    **_service_keys(),
 )
 config.cache_clear()
 

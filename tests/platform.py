@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from typing import Any
 
 from flask import Flask, Response, request
@@ -15,6 +17,9 @@ from functions.auth.service.keys import verification_keys
 from functions.patient.main import service as patient
 from shared import runtime
 from shared.bus import Subscription
+from shared.client import install_transport
+from shared.client_http import NoAnswer
+from shared.config import config
 from shared.db import Database
 from shared.outbox import Outbox
 from shared.runtime import Service
@@ -48,7 +53,11 @@ class Platform:
         for service in self.services.values():
             for topic in (*service.topics, f"{service.name}.dead-letters"):
                 self._subscribe(service, topic)
-        self.client = self._app().test_client()
+        self.app = self._app()
+        self.client = self.app.test_client()
+        self.away: set[str] = set()
+        """Services that do not answer the others."""
+        self._introduce()
 
     def _install(self, name: str, url: str) -> Database:
         box = Outbox(name, self.bus)
@@ -83,6 +92,27 @@ class Platform:
             raise LookupError(path)
 
         return app
+
+    def _introduce(self) -> None:
+        """The services reach each other."""
+        personal = {name: s.prefix for name, s in self.services.items() if s.privacy.tables}
+        os.environ["SERVICES"] = json.dumps(personal)
+        config.cache_clear()
+        install_transport(self._transport)
+
+    def _transport(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        path = url.removeprefix(config().services_url)
+        if any(path.startswith(f"{self.services[name].prefix}/") for name in self.away):
+            raise NoAnswer("away")
+
+        def answer() -> TestResponse:
+            return self.app.test_client().open(path, method=method, data=body, headers=headers)
+
+        # The other side knows nothing of this one's request but what the headers say.
+        found = Context().run(answer)
+        return found.status_code, dict(found.headers), found.data
 
     def call(
         self,
