@@ -1,4 +1,4 @@
-"""The embedded stack's second process: what delivers messages, and the scheduler.
+"""The embedded stack's second process: what delivers messages, the scheduler, the mail sink.
 
 ``python -m infra.local.background PARENT URL RUN_DIR [--emulators]``: dies with process PARENT,
 pushes to the platform at URL. With ``--emulators`` Google's emulators run in place of our
@@ -21,6 +21,7 @@ from infra import manifest
 from infra.local import bus_process, lifeline
 from infra.local.bus_process import BusSettings, Companion, Wiring
 from infra.local.emulator import EmulatorMissing, FirestoreEmulator, PubSubEmulator
+from infra.local.mail_sink import MailSink
 from infra.local.scheduler import Scheduler, schedules
 from shared import log
 
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     services = manifest.load()
     settings = BusSettings.read(os.environ)
     companions: list[Companion] = [
+        MailSink(int(os.environ["SMTP_PORT"]), Path(os.environ["MAIL_DIR"])),
         Scheduler(schedules(services), url, settings.signer),
         _Ready(run_dir / "background.ready"),
     ]

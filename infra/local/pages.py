@@ -15,8 +15,9 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from infra import manifest
+from infra.local.mail_pages import Found, MailPages
 from infra.local.router import problem_response
-from shared.errors import MethodNotAllowed, NotFound, Problem
+from shared.errors import Forbidden, MethodNotAllowed, NotFound, Problem
 
 if TYPE_CHECKING:
     from shared.runtime import Service
@@ -31,16 +32,18 @@ _POLICY = (
     " frame-ancestors 'none'"
 )
 _HEADERS = [
-    ("Content-Security-Policy", _POLICY),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
 ]
+# What lies below /_local/ holds one-time links: no name that a stranger's page made lead here.
+_OURSELVES = frozenset({"127.0.0.1", "localhost"})
 
 
 class Pages:
-    """A WSGI application: ``/``, ``/invitation``, ``/docs/<service>`` and files."""
+    """A WSGI application: ``/``, ``/invitation``, ``/docs/<service>``, ``/_local/mail``, files."""
 
-    def __init__(self, services: Sequence[Service]) -> None:
+    def __init__(self, services: Sequence[Service], mails: Path) -> None:
+        """``mails`` is the mail sink's directory."""
         swagger = _swagger()
         self._files = {
             "/static/base.css": _OWN / "base.css",
@@ -49,6 +52,8 @@ class Pages:
             "/static/index.js": _OWN / "index.js",
             "/static/docs.js": _OWN / "docs.js",
             "/static/invitation.js": _OWN / "invitation.js",
+            "/static/mail.css": _OWN / "mail.css",
+            "/static/mail.js": _OWN / "mail.js",
             "/static/icon.svg": _OWN / "icon.svg",
             "/favicon.ico": _OWN / "icon.svg",
             "/static/swagger-ui.css": swagger / "css" / "swagger-ui.css",
@@ -61,35 +66,42 @@ class Pages:
         }
         for service in services:
             self._pages[f"/docs/{service.name}"] = _docs(service)
+        self._mails = MailPages(mails, _template("mail.html"), _POLICY)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """WSGI."""
         try:
-            kind, age, body = self._find(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+            found = self._find(environ)
         except Problem as problem:
             return problem_response(problem, start_response)
         headers = [
-            ("Content-Type", kind),
-            ("Content-Length", str(len(body))),
-            ("Cache-Control", age),
+            ("Content-Type", found.kind),
+            ("Content-Length", str(len(found.body))),
+            ("Cache-Control", found.age),
+            ("Content-Security-Policy", found.policy or _POLICY),
             *_HEADERS,
         ]
         start_response("200 OK", headers)
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [found.body]
 
-    def _find(self, method: str, path: str) -> tuple[str, str, bytes]:
+    def _find(self, environ: dict[str, Any]) -> Found:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         page = self._pages.get(path) or self._pages.get(path.rstrip("/"))
         file = self._files.get(path)
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowed if page or file else NotFound
         if page is not None:
             kind = "application/json" if path.endswith(".json") else "text/html; charset=utf-8"
-            return kind, "no-cache", page
+            return Found(kind, "no-cache", page)
         if file is not None:
             kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            return kind, "max-age=300", file.read_bytes()
+            return Found(kind, "max-age=300", file.read_bytes())
+        if path.startswith("/_local/mail"):
+            if environ.get("HTTP_HOST", "").partition(":")[0] not in _OURSELVES:
+                raise Forbidden("Only by the name 127.0.0.1 or localhost.")
+            return self._mails.find(path)
         raise NotFound
 
 

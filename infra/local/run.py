@@ -127,6 +127,7 @@ def _banner(stack: Stack, took: float) -> None:
     ]
     if services:
         lines.append(f"  Docs     {stack.url}/docs/{services[0]}")
+    lines.append(f"  Mail     {stack.url}/_local/mail")
     if (stack.directory / "admin.json").exists():
         lines.append(f"  Admin    e-mail and password in {place}/admin.json")
     lines += [f"  Logs     {place}/log", "  Stop     Ctrl-C (the data stays)", ""]

@@ -1,8 +1,9 @@
 """The embedded stack's web processes, each a preloaded gunicorn.
 
-``python -m infra.local.server PARENT BIND WORKERS WHAT...`` where WHAT is ``together`` (all
-targets), ``gateway SOCKET_DIR`` (a proxy in front of single targets) or ``target SERVICE http``
-(or ``events``). It dies with process PARENT; BIND is host:port or unix:path.
+``python -m infra.local.server PARENT BIND WORKERS WHAT...`` where WHAT is ``together MAIL_DIR``
+(all targets and the pages), ``gateway SOCKET_DIR MAIL_DIR`` (the pages, and a proxy in front of
+single targets) or ``target SERVICE http`` (or ``events``). It dies with process PARENT; BIND is
+host:port or unix:path.
 """
 
 from __future__ import annotations
@@ -39,21 +40,21 @@ def socket_path(directory: Path, service: str, target: str) -> Path:
     return directory / f"{service}.{target}.sock"
 
 
-def _together() -> Application:
+def _together(mails: Path) -> Application:
     services = manifest.load()
     return Router(
         {s.prefix: host(s.name, "http") for s in services},
         {s.name: host(s.name, "events") for s in services},
-        Pages(services),
+        Pages(services, mails),
     )
 
 
-def _gateway(sockets: Path) -> Application:
+def _gateway(sockets: Path, mails: Path) -> Application:
     services = manifest.load()
     return Router(
         {s.prefix: Proxy(socket_path(sockets, s.name, "http")) for s in services},
         {s.name: Proxy(socket_path(sockets, s.name, "events")) for s in services},
-        Pages(services),
+        Pages(services, mails),
     )
 
 
@@ -64,10 +65,10 @@ def _target(service: str, target: str) -> Application:
 
 def _application(what: Sequence[str]) -> Application:
     match what:
-        case ["together"]:
-            return _together()
-        case ["gateway", sockets]:
-            return _gateway(Path(sockets))
+        case ["together", mails]:
+            return _together(Path(mails))
+        case ["gateway", sockets, mails]:
+            return _gateway(Path(sockets), Path(mails))
         case ["target", service, target]:
             return _target(service, target)
         case _:

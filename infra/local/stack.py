@@ -250,9 +250,9 @@ class Stack:
 
     def _start_web(self, settings: Settings) -> None:
         bind = f"{HOST}:{self.port}"
-        everything = settings.services(self._services)
+        everything, mails = settings.services(self._services), str(settings.mail_dir)
         if self.mode != "processes":
-            self._add("web", "server", [bind, "2", "together"], everything)
+            self._add("web", "server", [bind, "2", "together", mails], everything)
             return
         from infra.local.server import socket_path
 
@@ -261,7 +261,7 @@ class Stack:
                 path = socket_path(settings.run_dir, service, target)
                 what = [f"unix:{path}", "1", "target", service, target]
                 self._add(f"{service}.{target}", "server", what, settings.services([service]))
-        what = [bind, "1", "gateway", str(settings.run_dir)]
+        what = [bind, "1", "gateway", str(settings.run_dir), mails]
         self._add("gateway", "server", what, settings.common())
 
     def _add(

@@ -61,7 +61,7 @@ def test_a_similar_prefix_is_another_path() -> None:
 
 def _pages() -> Client:
     api = Api("lab_order", prefix="/api/lab-orders")
-    return Client(Pages([Service("lab_order", api=api)]))
+    return Client(Pages([Service("lab_order", api=api)], Path("/nonexistent")))
 
 
 def test_the_index_links_every_service() -> None:
