@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
-from shared import log
+from shared import dead_letters, faults, log
 from shared.audit import acting_as_service
 from shared.clocks import hlc
 from shared.db import Database, Tx
@@ -22,7 +22,7 @@ from shared.messages import Command, Envelope, Event, Message, Metadata, Unknown
 from shared.privacy import PersonErased, guard
 from shared.wire import SqlError, Statement
 
-__all__ = ["Handler", "Outcome", "Subscriptions", "receive", "store_dead_letter"]
+__all__ = ["Handler", "Outcome", "Subscriptions", "receive", "take_effect"]
 
 M = TypeVar("M", bound=Message)
 Outcome = Literal["handled", "duplicate", "unknown", "refused", "rejected", "erased"]
@@ -112,6 +112,29 @@ def receive(
     unknown. Raises Unavailable (the broker should redeliver) and whatever else the handler raises
     but Reject.
     """
+    outcome: Outcome
+    try:
+        outcome = take_effect(db, on, env, replied=replied, topic=topic)
+    except Reject as reason:
+        dead_letters.store(db, dead_letters.Letter.of(env, str(reason), topic=topic))
+        outcome = "rejected"
+    faults.point("inbox.committed")
+    return outcome
+
+
+def take_effect(
+    db: Database,
+    on: Subscriptions,
+    env: Envelope,
+    *,
+    replied: Replied,
+    topic: str | None = None,
+    before: Callable[[Tx], None] | None = None,
+) -> Outcome:
+    """As ``receive``, but raises Reject for a message that can never be handled.
+
+    ``before`` comes first in the transaction of the effect. An unknown message has none.
+    """
     name = env.event_type
     try:
         message = decode(env, on.known)
@@ -122,12 +145,13 @@ def receive(
     except UnknownType:
         log.info("message_unknown", event_type=name)
         return "unknown"
-    except (Reject, ValueError) as reason:
-        store_dead_letter(db, str(env.event_id), env.to_json(), str(reason), event_type=name)
-        return "rejected"
+    except ValueError as reason:
+        raise Reject(str(reason)) from None
     refusal: Problem | None = None
 
     def work(tx: Tx) -> Outcome:
+        if before is not None:
+            before(tx)
         first, erased = _first_time(tx, env, message)
         if not first:
             return "duplicate"
@@ -141,6 +165,7 @@ def receive(
                 tx.emit(sent)
         if saga is not None:
             replied(tx, env, refusal)
+        faults.point("inbox.handled")
         return "handled" if refusal is None else "refused"
 
     with (
@@ -153,12 +178,11 @@ def receive(
     ):
         try:
             return _transact(db, work)
-        except (Reject, SqlError) as reason:
+        except SqlError as reason:
             # Class 22: a value the database cannot hold, today or tomorrow (NUL, too long...).
-            if isinstance(reason, SqlError) and not reason.code.startswith("22"):
+            if not reason.code.startswith("22"):
                 raise
-            store_dead_letter(db, str(env.event_id), env.to_json(), str(reason), event_type=name)
-            return "rejected"
+            raise Reject(str(reason)) from None
         except Problem as problem:
             if problem.status >= 500 or env.metadata.saga is None:
                 raise
@@ -186,33 +210,3 @@ def _first_time(tx: Tx, env: Envelope, message: Message) -> tuple[bool, bool]:
     new = tx.batch(guard(person), claim)[1].rows
     mine = [row for row in new if row["event_id"] == env.event_id]
     return bool(mine), bool(mine and mine[0]["erased"])
-
-
-def store_dead_letter(
-    db: Database,
-    identity: str,
-    body: str,
-    reason: str,
-    *,
-    event_type: str | None = None,
-    attempts: int = 1,
-) -> None:
-    """Park a message with the reason; storing it again changes nothing."""
-    log.error("dead_letter", id=identity, event_type=event_type, reason=reason, attempts=attempts)
-    db.transaction(
-        lambda tx: tx.run(
-            "insert into dead_letters (id, event_type, body, reason, attempts)"
-            " values (:id, :event_type, :body, :reason, :attempts) on conflict (id) do nothing",
-            id=_storable(identity)[:500],
-            event_type=event_type,
-            body=_storable(body),
-            reason=_storable(reason)[:2000],
-            attempts=attempts,
-        ),
-        isolation="READ COMMITTED",
-    )
-
-
-def _storable(text: str) -> str:
-    """``text`` without what PostgreSQL's text cannot hold: NUL and lone surrogates."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared import log
+from shared import dead_letters, log
 from shared.access import public
 from shared.audit import acting_as_service
 from shared.bus import BusUnavailable, parse_push, publisher
@@ -23,6 +23,7 @@ from shared.contracts.gdpr import ERASER, GdprDataDeletion
 from shared.contracts.saga import SagaReplied
 from shared.crypto import Vault
 from shared.db import Database, Tx
+from shared.dead_letter_routes import add_dead_letter_routes
 from shared.errors import NotFound, Problem, Reject, Unavailable
 from shared.http import Api
 from shared.http_reply import make, problem
@@ -35,7 +36,7 @@ from shared.identity import (
     revoke,
     verify_push,
 )
-from shared.inbox import Subscriptions, receive, store_dead_letter
+from shared.inbox import Subscriptions, receive
 from shared.jobs import Job, Jobs
 from shared.messages import Envelope
 from shared.outbox import Outbox
@@ -186,20 +187,10 @@ class Service:
         try:
             env = Envelope.parse(push.data)
         except Reject as reason:
-            text = push.data.decode(errors="replace").replace("\0", "")
-            store_dead_letter(db, push.message_id, text, str(reason))
+            dead_letters.store(db, dead_letters.Letter(push.message_id, push.data, str(reason)))
             return
         if topic == "dead-letters":
-            attempts = push.attributes.get("CloudPubSubDeadLetterSourceDeliveryCount", "1")
-            source = push.attributes.get("CloudPubSubDeadLetterSourceSubscription", "unknown")
-            store_dead_letter(
-                db,
-                str(env.event_id),
-                env.to_json(),
-                f"not handled by {source}",
-                event_type=env.event_type,
-                attempts=int(attempts) if attempts.isdecimal() else 1,
-            )
+            dead_letters.store(db, dead_letters.given_up(env, push.attributes))
             return
         outcome = receive(db, self.on, env, replied=replied, topic=topic)
         log.info("message", event_type=env.event_type, outcome=outcome, service=self.name)
@@ -272,6 +263,7 @@ class Service:
 
             return document(api)
 
+        add_dead_letter_routes(api, self.on, lambda: database(self.name))
         if self.sagas:
             add_saga_routes(api, self.orchestrator)
 

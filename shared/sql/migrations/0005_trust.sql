@@ -13,6 +13,11 @@ create index erased_people_held on erased_people (held_until) where held_until i
 alter table dead_letters alter column body drop not null;
 alter table dead_letters add column sealed bytea;
 alter table dead_letters add column refs uuid[] not null default '{}';
+alter table dead_letters add column topic text;
+update dead_letters set refs = array(
+  select distinct found[1]::uuid
+  from regexp_matches(body, '[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}', 'gi') found
+);
 create index dead_letters_newest on dead_letters (stored_at desc, id desc);
 
 -- Answers of POST requests, given again when the request is repeated. Kept for a day.
