@@ -95,7 +95,7 @@ def _decoded(body: bytes, charset: str | None) -> str:
 def _plain(raw: Any) -> str:
     """A header's value as people read it (RFC 2047, or UTF-8 as it is)."""
     text = str(raw).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    text = re.sub(r"\r?\n[ \t]*", " ", text)
+    text = re.sub(r"\r?\n[ \t]*", " ", text).strip()
     try:
         return str(make_header(decode_header(text)))
     except (HeaderParseError, LookupError, ValueError):

@@ -104,6 +104,9 @@ def test_the_newest_stands_first(world: World) -> None:
         world.send(_message(f"Știre {number}"))
     assert ["Știre 2", "Știre 1", "Știre 0"] == [mail["subject"] for mail in world.mails()]
     shown = world.mails()[0]
+    long = "Adresa de e-mail s-a schimbat, iar acesta este un subiect de mai multe rânduri"
+    world.send(_message(long))
+    assert long == world.mails()[0]["subject"]
     assert (f"Clinica Zâmbet <{SENDER}>", ["ana@example.com"]) == (shown["from"], shown["to"])
 
 
