@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from shared import log
+from shared.errors import Unavailable
 from shared.wire import ConnectionLost, SqlError, Wire
 
-__all__ = ["connect"]
+__all__ = ["Connections", "connect"]
 
 _CONNECT_TIMEOUT_S = 5
 # Longer than every transaction_timeout: the server ends a statement, this ends a dead peer.
@@ -18,6 +22,49 @@ _SOCKET_TIMEOUT_S = 75
 
 _connectors: dict[int, Any] = {}
 _connectors_lock = threading.Lock()
+
+
+class Connections:
+    """One connection to a database for each thread, opened when it is needed."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._local = threading.local()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether ``wire`` opens a new connection."""
+        return getattr(self._local, "wire", None) is None or self._local.pid != os.getpid()
+
+    def wire(self) -> Wire:
+        """This thread's connection. Raises Unavailable."""
+        if self.fresh:
+            try:
+                # A forked child must not share its parent's connection: keep the owner's pid.
+                self._local.wire, self._local.pid = connect(self._url), os.getpid()
+            except (ConnectionLost, SqlError) as error:
+                log.warning("database_away", reason=str(error))
+                raise Unavailable("The database is away.") from None
+        wire: Wire = self._local.wire
+        return wire
+
+    def close(self) -> None:
+        """Drop this thread's connection."""
+        wire: Wire | None = getattr(self._local, "wire", None)
+        self._local.wire = None
+        if wire is not None and self._local.pid == os.getpid():
+            wire.close()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside the block this thread has another connection, which is closed after it."""
+        wire: Wire | None = getattr(self._local, "wire", None)
+        self._local.wire = None
+        try:
+            yield
+        finally:
+            self.close()
+            self._local.wire = wire
 
 
 def connect(url: str) -> Wire:

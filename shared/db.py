@@ -8,25 +8,29 @@ after it.
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal, Protocol, TypeVar
 
 from shared import log
-from shared.connect import connect
+from shared.connect import Connections
 from shared.errors import Unavailable
+from shared.held import Held
 from shared.tx import (
     CheckViolation,
     ConstraintViolation,
+    Contention,
     ExclusionViolation,
     ForeignKeyViolation,
     LockTimeout,
     Pending,
     Tx,
     UniqueViolation,
+    away,
+    retryable,
     translated,
 )
 from shared.wire import Answer, ConnectionLost, Row, SqlError, Statement, Wire
@@ -50,13 +54,7 @@ T = TypeVar("T")
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
 _ATTEMPTS = 8
-_RETRYABLE = {"40001", "40P01"}
-# Admin shutdown, crash, starting up, too many connections, timeouts that end the session.
-_AWAY = {"57P01", "57P02", "57P03", "53300", "25P03", "25P04", "57P05"}
-
-
-class Contention(Unavailable):
-    """Too many changes of the same thing at once: repeat this shortly."""
+_NESTED = "a transaction is open on this thread: use its tx"
 
 
 class Outbox(Protocol):
@@ -69,22 +67,12 @@ class Outbox(Protocol):
         """Publish after the commit. Never raises: what is left, the sweeper sends."""
 
 
-def _run(callback: Callable[[], object]) -> None:
-    try:
-        callback()
-    except Exception as error:  # noqa: BLE001 -- the commit stands; a schedule does it later
-        log.warning("after_commit_failed", reason=type(error).__name__)
-
-
-def _away(error: SqlError) -> bool:
-    return error.code in _AWAY or error.code.startswith("08")
-
-
 class Database:
     """One service's database. Safe to share between threads; each has its own connection."""
 
     def __init__(self, url: str, *, outbox: Outbox | None = None) -> None:
         self._url = url
+        self._connections = Connections(url)
         self._local = threading.local()
         self.outbox = outbox
 
@@ -100,37 +88,86 @@ class Database:
         Raises what ``work`` raises (rolled back), Contention when retries do not help, and
         Unavailable when PostgreSQL is away. If it goes away during COMMIT the outcome is
         unknown to us: repeating is up to the caller, who is told so by 503.
+
+        In a request with an Idempotency-Key the commit waits for the answer (``holding``).
         """
+        held = self._held()
+        if held is not None and held.tx is not None:
+            return self._join(held, held.tx, work, isolation, lock_timeout)
         begin = f"BEGIN ISOLATION LEVEL {isolation}"
         if lock_timeout:
             begin += f"; SET LOCAL lock_timeout = '{lock_timeout}'"
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(random.uniform(0, 0.002 * 2**attempt))  # nosec B311
-            fresh = self._fresh()
+            fresh = self._connections.fresh
             tx = Tx(self._wire(), begin)
             self._local.tx = tx
+            leased = None
             try:
+                if held is not None:
+                    held.claim(tx)
                 result = work(tx)
-                leased = None
-                if tx.pending:
-                    if self.outbox is None:
-                        raise RuntimeError("this database has no outbox to emit to")
-                    leased = self.outbox.write(tx, tx.pending)
-                tx.commit()
+                if held is None:
+                    leased = self._commit(tx)
             except BaseException as error:
                 if self._again(error, tx, fresh=fresh):
                     continue
                 raise
             finally:
                 self._local.tx = None
-            if leased is not None and self.outbox is not None:
-                self.outbox.publish(leased)
-            for callback in tx.callbacks:
-                _run(callback)
+            if held is not None:
+                held.take(tx, isolation)
+            else:
+                self._follow(tx, leased)
             return result
         log.warning("transaction_contention", attempts=_ATTEMPTS)
         raise Contention
+
+    def apart(self, work: Callable[[Tx], T], *, isolation: Isolation = "REPEATABLE READ") -> T:
+        """``transaction`` for what must stand whatever becomes of the request at hand, and is
+        used before that ends (a key that will sign its answer)."""
+        held, self._local.held = self._held(), None
+        beside = held is not None and held.tx is not None
+        try:
+            with self._connections.aside() if beside else nullcontext():
+                return self.transaction(work, isolation=isolation)
+        finally:
+            self._local.held = held
+
+    @contextmanager
+    def holding(self, claim: Callable[[Tx], None]) -> Iterator[Held]:
+        """Hold back the commit of what this thread does here inside the block.
+
+        Its first transaction begins with ``claim`` and stays open; later transactions and
+        statements join it. ``settle`` commits; what is not settled is rolled back, unless part
+        of it was to stand anyway (``Tx.keep``).
+        """
+        held = self._local.held = Held(claim)
+        try:
+            yield held
+        finally:
+            self._local.held = None
+            tx = held.tx
+            if tx is not None and tx.open:
+                if tx.kept:
+                    self.settle(tx)
+                else:
+                    self._drop(tx)
+
+    def settle(self, tx: Tx, last: Statement | None = None) -> None:
+        """Commit what was held, and ``last`` with it; publish. Raises as ``transaction``, but
+        Contention at once: only who repeats the request can run it again."""
+        if not tx.open:
+            raise Unavailable("The database is away.")
+        self._local.held, tx.held = None, False
+        try:
+            leased = self._commit(tx, last)
+        except BaseException as error:
+            if self._again(error, tx, fresh=True):
+                raise Contention from None
+            raise
+        self._follow(tx, leased)
 
     def all(self, sql: str, /, **params: Any) -> list[Row]:
         """The rows of one read in a snapshot of its own: one round trip."""
@@ -147,8 +184,11 @@ class Database:
         ``repeatable`` says that running them twice does no harm, so that a connection which
         died while idle is replaced silently. Raises Unavailable, ConstraintViolation.
         """
+        held = self._held()
+        if held is not None and held.tx is not None:
+            return self._join(held, held.tx, lambda tx: tx.batch(*statements))
         for last in (False, True):
-            fresh = self._fresh()
+            fresh = self._connections.fresh
             try:
                 return self._wire().exchange(*statements)
             except ConnectionLost:
@@ -156,7 +196,7 @@ class Database:
                 if last or fresh or not repeatable:
                     raise Unavailable("The database is away.") from None
             except SqlError as error:
-                if _away(error):
+                if away(error):
                     self.close()
                     if not last and not fresh and repeatable:
                         continue
@@ -171,32 +211,75 @@ class Database:
 
     def close(self) -> None:
         """Drop this thread's connection."""
-        wire: Wire | None = getattr(self._local, "wire", None)
-        self._local.wire = None
-        if wire is not None and self._local.pid == os.getpid():
-            wire.close()
+        self._connections.close()
 
-    def _fresh(self) -> bool:
-        """Whether the next statement opens a new connection."""
-        return getattr(self._local, "wire", None) is None or self._local.pid != os.getpid()
+    def _held(self) -> Held | None:
+        return getattr(self._local, "held", None)
+
+    def _join(
+        self,
+        held: Held,
+        tx: Tx,
+        work: Callable[[Tx], T],
+        isolation: Isolation | None = None,
+        lock_timeout: str | None = None,
+    ) -> T:
+        """Run ``work`` as part of the transaction that this thread's request holds."""
+        if getattr(self._local, "tx", None) is not None:
+            raise RuntimeError(_NESTED)
+        if not tx.open:
+            raise Unavailable("The database is away.")
+        self._local.tx = tx
+        try:
+            return held.part(tx, work, isolation=isolation, lock_timeout=lock_timeout)
+        except (ConnectionLost, SqlError) as error:
+            if away(error):
+                tx.open = False
+                self.close()
+                log.warning("database_lost")
+                raise Unavailable("The database is away.") from None
+            # Its snapshot is the held transaction's: running it again would fail again.
+            if retryable(error):
+                raise Contention from None
+            raise
+        finally:
+            self._local.tx = None
+
+    def _commit(self, tx: Tx, last: Statement | None = None) -> Any:
+        """Commit with ``last`` and the emitted messages; what of these ``publish`` may send."""
+        if not tx.pending:
+            if last is None:
+                tx.commit()
+            else:
+                tx.finish(last.sql, **last.params)
+            return None
+        if self.outbox is None:
+            raise RuntimeError("this database has no outbox to emit to")
+        if last is not None:
+            tx.batch(last)
+        return self.outbox.write(tx, tx.pending)
+
+    def _follow(self, tx: Tx, leased: Any) -> None:
+        """What comes after a commit."""
+        if leased is not None and self.outbox is not None:
+            self.outbox.publish(leased)
+        tx.committed()
+
+    def _drop(self, tx: Tx) -> None:
+        try:
+            tx.rollback()
+        except (ConnectionLost, SqlError):
+            self.close()
 
     def _wire(self) -> Wire:
         if getattr(self._local, "tx", None) is not None:
             # It would run inside that transaction, and end it.
-            raise RuntimeError("a transaction is open on this thread: use its tx")
-        if self._fresh():
-            try:
-                # A forked child must not share its parent's connection: keep the owner's pid.
-                self._local.wire, self._local.pid = connect(self._url), os.getpid()
-            except (ConnectionLost, SqlError) as error:
-                log.warning("database_away", reason=str(error))
-                raise Unavailable("The database is away.") from None
-        wire: Wire = self._local.wire
-        return wire
+            raise RuntimeError(_NESTED)
+        return self._connections.wire()
 
     def _again(self, error: BaseException, tx: Tx, *, fresh: bool) -> bool:
         """Clean up after ``error``; whether the transaction should run again."""
-        if isinstance(error, ConnectionLost) or (isinstance(error, SqlError) and _away(error)):
+        if away(error):
             tx.open = False
             self.close()
             # A connection that died while idle fails its first statement: nothing has happened.
@@ -204,8 +287,5 @@ class Database:
                 return True
             log.warning("database_lost")
             raise Unavailable("The database is away.") from None
-        try:
-            tx.rollback()
-        except (ConnectionLost, SqlError):
-            self.close()
-        return isinstance(error, SqlError) and error.code in _RETRYABLE
+        self._drop(tx)
+        return retryable(error)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from shared import faults
+from shared import faults, log
 from shared.errors import Unavailable
 from shared.wire import Answer, ConnectionLost, Row, SqlError, Statement, Wire
 
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckViolation",
     "ConstraintViolation",
+    "Contention",
     "ExclusionViolation",
     "ForeignKeyViolation",
     "LockTimeout",
     "Pending",
     "Tx",
     "UniqueViolation",
+    "away",
+    "retryable",
     "translated",
 ]
 
@@ -54,6 +57,14 @@ class LockTimeout(Unavailable):
     """Somebody else is changing the same thing: repeat this shortly."""
 
 
+class Contention(Unavailable):
+    """Too many changes of the same thing at once: repeat this shortly."""
+
+
+# Serialization failure, deadlock.
+_RETRYABLE = {"40001", "40P01"}
+# Admin shutdown, crash, starting up, too many connections, timeouts that end the session.
+_AWAY = {"57P01", "57P02", "57P03", "53300", "25P03", "25P04", "57P05"}
 _VIOLATIONS: dict[str, type[ConstraintViolation]] = {
     "23505": UniqueViolation,
     "23503": ForeignKeyViolation,
@@ -95,6 +106,18 @@ class Tx:
         """COMMIT has been sent: when the connection breaks now, the outcome is unknown."""
         self.pending: list[Pending] = []
         self.callbacks: list[Callable[[], object]] = []
+        self.held = False
+        """Its commit waits for somebody else (shared/held.py)."""
+        self.kept = False
+
+    @property
+    def begun(self) -> bool:
+        """What opens it has been sent."""
+        return self._begin is None
+
+    def open_with(self, sql: str | None) -> None:
+        """Let ``sql`` travel ahead of the next statement (None: nothing)."""
+        self._begin = sql
 
     def all(self, sql: str, /, **params: Any) -> list[Row]:
         """Every row. Raises ConstraintViolation, LockTimeout."""
@@ -138,14 +161,21 @@ class Tx:
         """
         self.callbacks.append(callback)
 
+    def keep(self) -> None:
+        """What this transaction does stands even if the request it belongs to is refused.
+
+        Without an Idempotency-Key that is so anyway; with one, a refused request is rolled back.
+        """
+        self.kept = True
+
     def batch(self, *statements: Statement) -> list[Answer]:
         """Several statements in one round trip, each with a snapshot of its own under READ
         COMMITTED. Raises as ``all``."""
         return self._exchange(*statements)
 
     def finish(self, sql: str, /, **params: Any) -> list[Row]:
-        """Run one last statement and COMMIT in the same round trip."""
-        return self._exchange(Statement(sql, params), commit=True)[0].rows
+        """Run one last statement and COMMIT in the same round trip, unless the commit is held."""
+        return self._exchange(Statement(sql, params), commit=not self.held)[0].rows
 
     def commit(self) -> None:
         """Commit what was begun."""
@@ -159,6 +189,14 @@ class Tx:
         if self.open:
             self.open = False
             self._wire.exchange(Statement("ROLLBACK"))
+
+    def committed(self) -> None:
+        """Run what was to be done after the commit."""
+        for callback in self.callbacks:
+            try:
+                callback()
+            except Exception as error:  # noqa: BLE001 -- the commit stands; a schedule does it later
+                log.warning("after_commit_failed", reason=type(error).__name__)
 
     def _exchange(self, *statements: Statement, commit: bool = False) -> list[Answer]:
         batch = list(statements)
@@ -188,6 +226,18 @@ class Tx:
     def _cut(self) -> None:
         self._wire.close()
         raise ConnectionLost
+
+
+def retryable(error: BaseException) -> bool:
+    """The same transaction may succeed when it is run again."""
+    return isinstance(error, SqlError) and error.code in _RETRYABLE
+
+
+def away(error: BaseException) -> bool:
+    """The connection is broken, or the server ends it or does not take it."""
+    if isinstance(error, SqlError):
+        return error.code in _AWAY or error.code.startswith("08")
+    return isinstance(error, ConnectionLost)
 
 
 def translated(error: SqlError) -> Exception:
