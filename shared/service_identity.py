@@ -70,14 +70,12 @@ def _issue(service: str, target: str) -> str:
 def _fetch(target: str) -> str:
     """From the metadata server, which knows whose process this is."""
     import google.auth.exceptions
-    from google.auth.transport.urllib3 import Request
+    from google.auth.transport.requests import Request
     from google.oauth2 import id_token
-    from urllib3 import PoolManager, Retry
 
-    http = PoolManager(timeout=2.0, retries=Retry(2, redirect=0))
     try:
         fetch: Callable[..., str] = id_token.fetch_id_token
-        token = fetch(Request(http), f"{AUDIENCE}-{target}")  # type: ignore[no-untyped-call]
+        token = fetch(Request(), f"{AUDIENCE}-{target}")
     except google.auth.exceptions.GoogleAuthError as error:
         raise Unavailable("No token for the call of another service is to be had.") from error
     return token
