@@ -161,7 +161,7 @@ def change(
 )
 def show_anamnesis(patient_id: UUID) -> Reply[Anamnesis]:
     """The medical history as told."""
-    return _anamnesis(records.read(patient_id, anamnesis=True))
+    return _anamnesis(records.read_anamnesis(patient_id))
 
 
 @api.put(

@@ -114,8 +114,7 @@ def create_staff(body: NewStaff, caller: Caller) -> Reply[StaffCreated]:
 @api.get("/users", access=ADMINS, returns=Page[User])
 def list_staff(query: UserFilter, caller: Caller) -> Page[User]:
     """Staff accounts; ADMINs of a clinic see their clinics' staff."""
-    group = caller.has("ADMIN", GROUP)
-    own = None if group else [UUID(c) for c, held in caller.clinics.items() if "ADMIN" in held]
+    own = None if caller.has("ADMIN", GROUP) else _own_clinics(caller)
     after = decode_cursor(query.cursor, tuple[UUID]) if query.cursor else None
     rows = user_store.listing(
         database("auth"),
@@ -133,12 +132,8 @@ def list_staff(query: UserFilter, caller: Caller) -> Page[User]:
 @api.get("/users/{user_id}", access=ADMINS | owner("user_id"), returns=User, problems=[NotFound])
 def show_user(user_id: UUID, caller: Caller) -> Reply[User]:
     """One account; ADMINs of a clinic see their clinics' staff."""
-    found = user(user_id)
-    places = {role.clinic_id for role in found.value.roles}
-    ours = any(place is not None and caller.has("ADMIN", place) for place in places)
-    if not (caller.is_owner(user_id) or caller.has("ADMIN", GROUP) or ours):
-        raise Forbidden("You administer other clinics than this account belongs to.")
-    return found
+    everybody = caller.is_owner(user_id) or caller.has("ADMIN", GROUP)
+    return user(user_id, None if everybody else _own_clinics(caller))
 
 
 @api.put("/users/{user_id}/roles", access=ADMINS, returns=User, problems=[NotFound, Forbidden])
@@ -160,9 +155,16 @@ def reactivate(user_id: UUID, caller: Caller) -> None:
     staff.reactivate(user_id, caller)
 
 
-def user(user_id: UUID | None) -> Reply[User]:
-    """One account. Raises NotFound."""
-    row = user_store.get(database("auth"), user_id) if user_id else None
+def user(user_id: UUID | None, clinics: list[UUID] | None = None) -> Reply[User]:
+    """One account, of one of ``clinics`` where these are given. Raises NotFound, Forbidden."""
+    row = user_store.get(database("auth"), user_id, clinics) if user_id else None
     if row is None:
         raise NotFound("There is no such account.")
+    if not row["allowed"]:
+        raise Forbidden("You administer other clinics than this account belongs to.")
     return User.of(row)
+
+
+def _own_clinics(caller: Caller) -> list[UUID]:
+    """Where the caller is ADMIN."""
+    return [UUID(place) for place, held in caller.clinics.items() if "ADMIN" in held]

@@ -10,6 +10,7 @@ from functions.auth import domain
 from functions.auth.domain import Grant
 from functions.auth.service.keys import verification_keys
 from functions.auth.store import sessions, users
+from shared.audit import acting, record
 from shared.clocks import clock
 from shared.config import config
 from shared.contracts.auth import (
@@ -23,7 +24,7 @@ from shared.contracts.auth import (
 from shared.crypto import blind_index, shred
 from shared.db import ForeignKeyViolation, Tx, UniqueViolation
 from shared.errors import Conflict, Invalid
-from shared.identity import Jwks, SigningKey, sign
+from shared.identity import Caller, Jwks, SigningKey, sign
 from shared.messages import Event
 from shared.passwords import hash_password
 from shared.runtime import database, vault
@@ -96,6 +97,7 @@ def create_user(command: CreateUser, tx: Tx) -> list[Event]:
     except UniqueViolation as taken:
         raise translated(taken) from None
     users.set_roles(tx, command.person_id, [Grant("PATIENT")])
+    record(tx, command.person_id, "create", "account")
     return [UserCreated(person_id=command.person_id)]
 
 
@@ -120,12 +122,16 @@ def follow_national_id(person_id: UUID, number: str | None, version: int, tx: Tx
         )
     except UniqueViolation:
         raise NationalIdTaken from None
+    record(tx, person_id, "write", "national id")
 
 
 def remove_user(person_id: UUID, tx: Tx) -> list[Event]:
     """Undo ``create_user``: nothing of the person stays."""
     shred(tx, person_id)
-    return [UserRemoved(person_id=person_id)] if users.delete(tx, person_id) else []
+    if not users.delete(tx, person_id):
+        return []
+    record(tx, person_id, "erase", "account")
+    return [UserRemoved(person_id=person_id)]
 
 
 def activate_user(person_id: UUID, tx: Tx) -> list[Event]:
@@ -133,6 +139,7 @@ def activate_user(person_id: UUID, tx: Tx) -> list[Event]:
     row = users.lock(tx, person_id)
     if row is None or row["status"] != "PENDING":
         return []
+    record(tx, person_id, "write", "account")
     if row["password_hash"] is None:
         users.set_status(tx, person_id, "INVITED")
         return [UserInvited(person_id=person_id, language=row["language"])]
@@ -198,10 +205,13 @@ def accept_invitation(token: str, password: str, email: str | None) -> None:
         if row["email"] is None:
             version = users.set_email(tx, person_id, address)
             tx.emit(EmailUpdated(person_id=person_id, email=address), version=version)
+        record(tx, person_id, "write", "account")
         version = users.set_status(tx, person_id, "ACTIVE")
         tx.emit(UserActivated(person_id=person_id, language=row["language"]), version=version)
 
-    unique(work)
+    # Nobody is signed in: the token says who this is.
+    with acting(Caller("person", person_id)):
+        unique(work)
 
 
 def unique(work: Callable[[Tx], T]) -> T:

@@ -16,6 +16,7 @@ from functions.auth.service.keys import signing_key
 from functions.auth.store import sessions as store
 from functions.auth.store import users
 from shared import log
+from shared.audit import record
 from shared.clocks import clock
 from shared.config import AUDIENCE, config
 from shared.contracts.auth import AccessRevoked, EmailUpdated, PasswordChanged
@@ -131,6 +132,7 @@ def change_email(caller: Caller, email: str, password: str) -> Row:
             raise Unauthenticated
         if row["email"] != email:
             version = users.set_email(tx, person, email)
+            record(tx, person, "write", "email")
             event = EmailUpdated(person_id=person, email=email, previous=row["email"])
             tx.emit(event, version=version)
 
@@ -158,6 +160,7 @@ def change_password(caller: Caller, current: str, new: str) -> None:
         if found["password_hash"] != row["password_hash"]:
             raise Forbidden("The password was changed in the meantime.")
         version = users.set_password(tx, person, hashed)
+        record(tx, person, "write", "password")
         tx.emit(PasswordChanged(person_id=person), version=version)
         others = store.end_all(tx, person, clock().now(), but=session)
         now = clock().now()  # after the wait for a refresh: its token is void, too

@@ -10,6 +10,7 @@ from functions.auth.domain import Grant
 from functions.auth.service.accounts import check_password, invitation_link, unique
 from functions.auth.service.keys import signing_key
 from functions.auth.store import sessions, users
+from shared.audit import record
 from shared.clocks import clock
 from shared.contracts.auth import (
     AccessRevoked,
@@ -69,6 +70,7 @@ def create_staff(
             last_name=last_name,
         )
         users.set_roles(tx, person_id, held)
+        record(tx, person_id, "create", "account")
         tx.emit(UserCreated(person_id=person_id), version=1)
         return None if hashed else invitation_link(tx, person_id, key)
 
@@ -88,6 +90,7 @@ def first_admin(email: str, password: str) -> bool:
             tx, person_id, status="ACTIVE", language="en", email=email, password_hash=hashed
         )
         users.set_roles(tx, person_id, [Grant("ADMIN")])
+        record(tx, person_id, "create", "account")
         tx.emit(UserCreated(person_id=person_id), version=1)
         return True
 
@@ -106,6 +109,7 @@ def invite_again(person_id: UUID, by: Caller) -> str:
         if row["status"] != "INVITED":
             raise Conflict("This account is not waiting for a password.")
         users.touch(tx, person_id)
+        record(tx, person_id, "write", "invitation")
         return invitation_link(tx, person_id, key)
 
     return database("auth").transaction(work)
@@ -131,6 +135,7 @@ def deactivate(person_id: UUID, by: Caller) -> None:
         if admins == [person_id]:
             raise LastAdmin
         users.set_status(tx, person_id, "DEACTIVATED")
+        record(tx, person_id, "write", "status")
         end_everything(tx, person_id)
 
     database("auth").transaction(work)
@@ -144,6 +149,7 @@ def reactivate(person_id: UUID, by: Caller) -> None:
         _may_grant(by, users.grants(row))
         if row["status"] == "DEACTIVATED":
             users.set_status(tx, person_id, "ACTIVE" if row["password_hash"] else "INVITED")
+            record(tx, person_id, "write", "status")
 
     database("auth").transaction(work)
 
@@ -169,6 +175,7 @@ def replace_roles(person_id: UUID, grants: Iterable[Grant], *, version: int, by:
         kept = [grant for grant in users.grants(row) if grant.role == "PATIENT"]
         users.set_roles(tx, person_id, [*kept, *held])
         users.touch(tx, person_id)
+        record(tx, person_id, "write", "roles")
         _revoke_all(tx, person_id)
 
     unique(work)

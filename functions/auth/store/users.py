@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from functions.auth.domain import Grant, Status
+from shared.audit import audited, who
 from shared.db import Database, Row, Tx
 
 __all__ = [
@@ -69,14 +70,50 @@ def insert(tx: Tx, user_id: UUID, *, status: Status, language: str, **fields: An
     )
 
 
-def get(db: Database, user_id: UUID) -> Row | None:
-    """What may be shown of an account."""
-    return db.one(f"select {_SHOWN} from users u where u.id = :id", id=user_id)  # nosec
+_GET = audited(
+    f"""
+select {_SHOWN},
+       :clinics::uuid[] is null or exists (
+         select from user_roles r where r.user_id = u.id and r.clinic_id = any(:clinics::uuid[])
+       ) as allowed
+  from users u where u.id = :id""",  # nosec B608
+    action="read",
+    what="account",
+    person="id",
+    where="allowed",
+)
+_CONTACT = audited(
+    "select id, email, language from users where id = :id",
+    action="read",
+    what="email",
+    person="id",
+)
+_LISTING = audited(
+    f"""
+select {_SHOWN}, row_number() over (order by u.id) < :limit as shown
+  from users u
+ where (:after::uuid is null or u.id > :after)
+   and (:status::text is null or u.status = :status)
+   and exists (select from user_roles r where r.user_id = u.id and r.role <> 'PATIENT'
+                  and (:role::text is null or r.role = :role)
+                  and (:clinics::uuid[] is null or r.clinic_id = any(:clinics)))
+ order by u.id limit :limit""",  # nosec B608
+    action="search",
+    what="account",
+    person="id",
+    where="shown",
+)
+
+
+def get(db: Database, user_id: UUID, clinics: list[UUID] | None = None) -> Row | None:
+    """An account to be shown to whoever acts, if ``allowed``: of one of ``clinics`` where these
+    are given."""
+    return db.one(_GET, id=user_id, clinics=clinics, **who())
 
 
 def contact(db: Database, user_id: UUID) -> Row | None:
     """Where and in which language the person is written to: email, language."""
-    return db.one("select email, language from users where id = :id", id=user_id)
+    return db.one(_CONTACT, id=user_id, **who())
 
 
 def lock(tx: Tx, user_id: UUID) -> Row | None:
@@ -173,19 +210,16 @@ def listing(
     after: UUID | None,
     limit: int,
 ) -> list[Row]:
-    """Staff accounts by id; ``clinics`` None: of the whole group."""
+    """Staff accounts by id, the last of ``limit`` not to be shown; ``clinics`` None: of the whole
+    group."""
     return db.all(
-        f"select {_SHOWN} from users u where (:after::uuid is null or u.id > :after)"  # nosec
-        " and (:status::text is null or u.status = :status)"
-        " and exists (select from user_roles r where r.user_id = u.id and r.role <> 'PATIENT'"
-        "   and (:role::text is null or r.role = :role)"
-        "   and (:clinics::uuid[] is null or r.clinic_id = any(:clinics)))"
-        " order by u.id limit :limit",
+        _LISTING + " order by id",
         after=after,
         status=status,
         role=role,
         clinics=clinics,
         limit=limit,
+        **who(),
     )
 
 

@@ -9,13 +9,14 @@ from uuid import UUID
 
 from functions.patient.domain import Anamnesis, Record, changed
 from functions.patient.store import records
+from shared.audit import record
 from shared.contracts.patient import AnamnesisUpdated, NationalIdCorrected, PatientUpdated
 from shared.crypto import Subject
-from shared.db import Database, Tx, UniqueViolation
+from shared.db import Row, Tx, UniqueViolation
 from shared.errors import NotFound, StaleVersion
 from shared.runtime import database, vault
 
-__all__ = ["change", "read", "write_anamnesis"]
+__all__ = ["change", "read", "read_anamnesis", "write_anamnesis"]
 
 
 def read(patient_id: UUID, *, anamnesis: bool) -> Record:
@@ -23,17 +24,25 @@ def read(patient_id: UUID, *, anamnesis: bool) -> Record:
 
     Raises NotFound.
     """
-    return _load(database("patient"), patient_id, anamnesis=anamnesis)[0]
+    what: records.What = "profile, anamnesis" if anamnesis else "profile"
+    return _record(records.show(database("patient"), patient_id, what))[0]
+
+
+def read_anamnesis(patient_id: UUID) -> Record:
+    """The patient, of whom only the anamnesis is shown. Raises NotFound."""
+    return _record(records.show(database("patient"), patient_id, "anamnesis"))[0]
 
 
 def change(patient_id: UUID, version: int, wanted: Mapping[str, Any], *, anamnesis: bool) -> Record:
     """Change these fields of the profile; nothing happens where all of them are so already.
 
-    Raises NotFound, StaleVersion, NationalIdTaken.
+    The answer shows the record, so it is a read, too. Raises NotFound, StaleVersion,
+    NationalIdTaken.
     """
+    what: records.What = "profile, anamnesis" if anamnesis else "profile"
 
     def work(tx: Tx) -> Record:
-        old, key = _load(tx, patient_id, anamnesis=anamnesis)
+        old, key = _record(records.show(tx, patient_id, what))
         if old.version != version:
             raise StaleVersion
         profile, names = changed(old.profile, wanted)
@@ -45,6 +54,7 @@ def change(patient_id: UUID, version: int, wanted: Mapping[str, Any], *, anamnes
             records.refused(error)
         if new is None:
             raise StaleVersion
+        record(tx, patient_id, "write", "profile")
         tx.emit(PatientUpdated(patient_id=patient_id, fields=names), version=new)
         if "national_id" in names:
             number = profile.national_id
@@ -58,20 +68,20 @@ def write_anamnesis(patient_id: UUID, version: int, anamnesis: Anamnesis) -> Rec
     """Replace the whole anamnesis. Raises NotFound, StaleVersion."""
 
     def work(tx: Tx) -> Record:
-        old, key = _load(tx, patient_id, anamnesis=False)
+        old, key = _record(records.read(tx, patient_id))
         if old.version != version:
             raise StaleVersion
         new = records.update_anamnesis(tx, key, patient_id, version, anamnesis)
         if new is None:
             raise StaleVersion
+        record(tx, patient_id, "write", "anamnesis")
         tx.emit(AnamnesisUpdated(patient_id=patient_id), version=new)
         return replace(old, version=new, anamnesis=anamnesis)
 
     return database("patient").transaction(work)
 
 
-def _load(source: Database | Tx, patient_id: UUID, *, anamnesis: bool) -> tuple[Record, Subject]:
-    row = records.read(source, patient_id, anamnesis=anamnesis)
+def _record(row: Row | None) -> tuple[Record, Subject]:
     if row is None:
         raise NotFound("There is no such patient.")
     return records.record(row, vault("patient"))

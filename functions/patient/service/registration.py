@@ -14,6 +14,7 @@ from functions.patient.domain import (
     Profile,
 )
 from functions.patient.store import records
+from shared.audit import record
 from shared.contracts.patient import CreatePatient, PatientRegistered
 from shared.crypto import shred
 from shared.db import Tx, UniqueViolation
@@ -74,6 +75,7 @@ def create(command: CreatePatient, tx: Tx) -> None:
     except UniqueViolation as error:
         records.refused(error)
     if made:
+        record(tx, patient_id, "create", "profile")
         tx.emit(PatientRegistered(patient_id=patient_id), version=1)
 
 
@@ -81,12 +83,14 @@ def remove(patient_id: UUID, tx: Tx) -> None:
     """Delete the person's rows and key for good: no late message brings them back."""
     records.lock(tx, patient_id)
     records.remove(tx, patient_id)
-    shred(tx, patient_id)
+    if shred(tx, patient_id):
+        record(tx, patient_id, "erase", "profile")
 
 
 def follow_email(patient_id: UUID, email: str, version: int, tx: Tx) -> None:
     """Follow auth, by its versions, never backwards and whatever came first."""
-    records.set_email(tx, patient_id, email, version)
+    if records.set_email(tx, patient_id, email, version):
+        record(tx, patient_id, "write", "email")
 
 
 def purge(tx: Tx) -> int:

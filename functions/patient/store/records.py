@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import date
-from typing import Any, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 from uuid import UUID
 
 from functions.patient.domain import Anamnesis, NationalIdTaken, Profile, Record, search_name
+from shared.audit import audited, who
 from shared.crypto import Subject, Vault, blind_index
 from shared.db import Database, Row, Tx, UniqueViolation
 from shared.types import Language
 
 __all__ = [
+    "What",
     "arrive",
     "insert",
     "lock",
@@ -23,12 +25,15 @@ __all__ = [
     "refused",
     "remove",
     "set_email",
+    "show",
     "unseal_date",
     "update_anamnesis",
     "update_profile",
 ]
 
-# One round trip: the row, its key, and in the same statement whatever else a read entails.
+What = Literal["profile", "profile, anamnesis", "anamnesis"]
+"""What a read shows of a patient."""
+
 _READ_PROFILE = """
 select p.patient_id, p.version, p.email, p.first_name, p.last_name, p.national_id, p.phone,
        p.birth_date, p.language, k.version as key_version, k.wrapped as key_wrapped
@@ -45,6 +50,15 @@ select p.patient_id, p.version, p.email, p.first_name, p.last_name, p.national_i
   left join subject_keys k on k.subject = p.patient_id
  where p.patient_id = :patient_id
 """
+# One round trip: the row, its key, and the audit's row.
+_SHOW = {
+    what: audited(sql, action="read", what=what, person="patient_id")
+    for what, sql in (
+        ("profile", _READ_PROFILE),
+        ("profile, anamnesis", _READ_ALL),
+        ("anamnesis", _READ_ALL),
+    )
+}
 
 _ARRIVE = """
 with e as (
@@ -136,9 +150,14 @@ def refused(error: UniqueViolation) -> NoReturn:
     raise error
 
 
-def read(source: Database | Tx, patient_id: UUID, *, anamnesis: bool) -> Row | None:
-    """The sealed row with its key, for ``record``; one statement."""
-    return source.one(_READ_ALL if anamnesis else _READ_PROFILE, patient_id=patient_id)
+def show(source: Database | Tx, patient_id: UUID, what: What) -> Row | None:
+    """The sealed row with its key, for ``record``, to be shown to whoever acts."""
+    return source.one(_SHOW[what], patient_id=patient_id, **who())
+
+
+def read(tx: Tx, patient_id: UUID) -> Row | None:
+    """The same without the anamnesis, and shown to nobody."""
+    return tx.one(_READ_PROFILE, patient_id=patient_id)
 
 
 def record(row: Row, vault: Vault) -> tuple[Record, Subject]:
@@ -207,15 +226,14 @@ def update_anamnesis(
     return None if found is None else int(found)
 
 
-def set_email(tx: Tx, patient_id: UUID, email: str, email_version: int) -> None:
+def set_email(tx: Tx, patient_id: UUID, email: str, email_version: int) -> bool:
     """The replica of auth's address, if it is newer; kept aside while there is no profile."""
     params = {"patient_id": patient_id, "email": email, "email_version": email_version}
     if tx.run(_SET_EMAIL, **params):
-        return
+        return True
     # An older address, or no profile: only under the lock is it certain which.
     lock(tx, patient_id)
-    if not tx.run(_SET_EMAIL, **params):
-        tx.run(_KEEP_EARLY_EMAIL, **params)
+    return bool(tx.run(_SET_EMAIL, **params) or tx.run(_KEEP_EARLY_EMAIL, **params))
 
 
 def arrive(tx: Tx, patient_id: UUID) -> tuple[bool, tuple[str, int] | None]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from shared.audit import audited, who
 from shared.db import Database, Row
 
 __all__ = ["START", "Position", "by_identity", "by_name", "rarest"]
@@ -43,7 +44,8 @@ select q.word from unnest(:words::text[]) with ordinality as q(word, n),
 # The subquery is a page; only its patients and keys are fetched.
 _BY_NAME = """
 select w.word, w.name, p.patient_id, p.first_name, p.last_name, p.birth_date,
-       k.version as key_version, k.wrapped as key_wrapped
+       k.version as key_version, k.wrapped as key_wrapped,
+       row_number() over (order by w.word, w.name, w.patient_id) < :limit as shown
   from (select word, name, patient_id from patient_words
          where (word, name, patient_id) > (:word::text, :name::text, :after::uuid)
            and word < :end
@@ -52,12 +54,12 @@ select w.word, w.name, p.patient_id, p.first_name, p.last_name, p.birth_date,
          order by word, name, patient_id limit :limit) w
   join patients p on p.patient_id = w.patient_id
   left join subject_keys k on k.subject = w.patient_id
- order by w.word, w.name, w.patient_id
 """
 
 _BY_IDENTITY = """
 select '' as word, '' as name, p.patient_id, p.first_name, p.last_name, p.birth_date,
-       k.version as key_version, k.wrapped as key_wrapped
+       k.version as key_version, k.wrapped as key_wrapped,
+       row_number() over (order by p.patient_id) < :limit as shown
   from patients p
   left join subject_keys k on k.subject = p.patient_id
  where (:email::text is null or p.email = :email)
@@ -65,6 +67,16 @@ select '' as word, '' as name, p.patient_id, p.first_name, p.last_name, p.birth_
    and p.name like all (:words::text[]) and p.patient_id > :after::uuid
  order by p.patient_id limit :limit
 """
+
+
+def _audited(select: str, order: str) -> str:
+    """The last row only tells that there is a further page: it is shown to nobody."""
+    sql = audited(select, action="search", what="profile", person="patient_id", where="shown")
+    return f"{sql} order by {order}"
+
+
+_SHOW_BY_NAME = _audited(_BY_NAME, "word, name, patient_id")
+_SHOW_BY_IDENTITY = _audited(_BY_IDENTITY, "patient_id")
 
 
 def rarest(db: Database, words: Sequence[str]) -> str:
@@ -77,10 +89,10 @@ def rarest(db: Database, words: Sequence[str]) -> str:
 
 def by_name(db: Database, words: Sequence[str], after: Position, limit: int) -> list[Row]:
     """Up to ``limit`` patients whose names have all ``words``, after a position whose prefix is
-    one of them; sorted by the word matched, then by name."""
+    one of them; sorted by the word matched, then by name. The last of ``limit`` is not shown."""
     prefix = after.prefix
     return db.all(
-        _BY_NAME,
+        _SHOW_BY_NAME,
         word=after.word or prefix,
         name=after.name,
         after=after.patient_id,
@@ -88,6 +100,7 @@ def by_name(db: Database, words: Sequence[str], after: Position, limit: int) -> 
         prefix=prefix,
         others=[_pattern(word) for word in words if word != prefix],
         limit=limit,
+        **who(),
     )
 
 
@@ -101,14 +114,15 @@ def by_identity(
     limit: int,
 ) -> list[Row]:
     """Up to ``limit`` patients with this e-mail address and this national id's blind index,
-    of those that are given (at least one), sorted by id."""
+    of those that are given (at least one), sorted by id. The last of ``limit`` is not shown."""
     return db.all(
-        _BY_IDENTITY,
+        _SHOW_BY_IDENTITY,
         email=email,
         number=number,
         words=[_pattern(word) for word in words],
         after=after.patient_id,
         limit=limit,
+        **who(),
     )
 
 
