@@ -10,7 +10,7 @@ PY := .venv/bin/python
 export PORT STACK
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check format lock demo seed-data bench new-service \
+.PHONY: help setup run test test-long check format lock demo seed-data redrive bench new-service \
 	manifest docs clean
 
 help: ## list these commands
@@ -62,6 +62,9 @@ demo: setup ## tell a story over HTTP to the running platform; exit 1 if any ste
 
 seed-data: setup ## fill the running platform with the volumes of a group of clinics
 	@$(PY) -m infra.seed
+
+redrive: setup ## SERVICE=x [TYPE=Y]: let dead letters take effect; exit 1 if some fail again
+	@$(PY) -m infra.redrive
 
 bench: setup ## measure what docs/benchmarks.md claims, and write it
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

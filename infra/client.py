@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 from infra import manifest
 from infra.local.admin import Admin
 
-__all__ = ["Answer", "Away", "Client", "NotThere", "admin", "target"]
+__all__ = ["Answer", "Away", "Client", "NotThere", "Person", "admin", "target", "why"]
+
+_PATIENCE = 120.0  # seconds for an answer that is not 503
 
 
 class Away(Exception):
@@ -88,6 +90,51 @@ class Client:
     def close(self) -> None:
         """Hang up; the next call connects anew."""
         self._connection.close()
+
+
+class Person:
+    """Somebody who is logged in, on one connection; used by one thread."""
+
+    def __init__(self, url: str, email: str, password: str, *, patience: float = _PATIENCE) -> None:
+        """``patience``: how long, in seconds, what is away is asked again."""
+        self._client = Client(url)
+        self._who = {"email": email, "password": password}
+        self._patience = patience
+        self._token: str | None = None
+
+    def call(self, method: str, path: str, body: Any = None) -> Answer:
+        """One request, repeated while the platform is away: one that may be. Raises Away, or
+        NotThere when the log-in is refused."""
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                if self._token is None:
+                    self._login()
+                answer = self._client.call(method, path, body, token=self._token)
+            except Away:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+                continue
+            if answer.status == 401 and self._token is not None:
+                self._token = None
+            elif answer.status != 503 or time.monotonic() > deadline:
+                return answer
+            else:
+                time.sleep(float(answer.headers.get("Retry-After", "1")))
+
+    def _login(self) -> None:
+        answer = self._client.call("POST", "/api/auth/login", self._who)
+        if answer.status == 503:
+            raise Away("the log-in is away")
+        if answer.status != 200:
+            raise NotThere(f"{self._who['email']} cannot log in: {why(answer)}")
+        self._token = answer.body["access_token"]
+
+
+def why(answer: Answer) -> str:
+    """What a person wants to know of an answer that is not as wanted."""
+    return f"{answer.status} {answer.body.get('detail', '')}".strip()
 
 
 def target(environ: Mapping[str, str] = os.environ) -> str:

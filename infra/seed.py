@@ -17,15 +17,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-from infra.client import Answer, Away, Client, NotThere, admin, target
+from infra.client import Answer, Away, Client, NotThere, Person, admin, target, why
 from infra.people import patient
 
 __all__ = ["CLINICS", "Unfilled", "main"]
 
 _WORKERS = 8
-_PATIENCE = 120.0  # seconds for an answer that is not 503
 _SAGAS = 600.0  # seconds for the last sagas: on a busy machine they lag behind the requests
 _AUTH = "/api/auth"
 
@@ -43,46 +41,6 @@ _NAMES = (("Ilinca", "Țîrlea"), ("Răzvan", "Șerban"), ("Dewi", "Lestari"), (
 
 class Unfilled(Exception):
     """The platform is not as it should be; the message says what is missing."""
-
-
-class Person:
-    """Somebody who is logged in, on one connection; used by one thread."""
-
-    def __init__(self, url: str, email: str, password: str) -> None:
-        self._client = Client(url)
-        self._who = {"email": email, "password": password}
-        self._token: str | None = None
-
-    def call(self, method: str, path: str, body: Any = None) -> Answer:
-        """One request, repeated while the platform is away. Raises Away, Unfilled.
-
-        Everything asked for here may be repeated: who exists already is not made again.
-        """
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                if self._token is None:
-                    self._login()
-                answer = self._client.call(method, path, body, token=self._token)
-            except Away:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-                continue
-            if answer.status == 401 and self._token is not None:
-                self._token = None
-            elif answer.status != 503 or time.monotonic() > deadline:
-                return answer
-            else:
-                time.sleep(float(answer.headers.get("Retry-After", "1")))
-
-    def _login(self) -> None:
-        answer = self._client.call("POST", f"{_AUTH}/login", self._who)
-        if answer.status == 503:
-            raise Away("the log-in is away")
-        if answer.status != 200:
-            raise Unfilled(f"{self._who['email']} cannot log in: {_why(answer)}")
-        self._token = answer.body["access_token"]
 
 
 class Group:
@@ -167,7 +125,7 @@ class Group:
         body = {"national_id": wanted["national_id"]}
         found = self._reception().call("POST", "/api/patients/search", body)
         if found.status != 200:
-            raise Unfilled(f"the search fails: {_why(found)}")
+            raise Unfilled(f"the search fails: {why(found)}")
         names = [(item["first_name"], item["last_name"]) for item in found.body["items"]]
         self._count_one(
             "found" if names == [(wanted["first_name"], wanted["last_name"])] else "missing"
@@ -208,12 +166,8 @@ class Group:
     def _made(answer: Answer) -> bool:
         """True for 201, False for 409: it is there already. Raises Unfilled."""
         if answer.status not in (201, 409):
-            raise Unfilled(_why(answer))
+            raise Unfilled(why(answer))
         return answer.status == 201
-
-
-def _why(answer: Answer) -> str:
-    return f"{answer.status} {answer.body.get('detail', '')}".strip()
 
 
 def _progress(what: str, done: int, of: int, seconds: float, *, last: bool) -> None:
