@@ -28,12 +28,18 @@ QUIET = [
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A running platform."""
     if BROWSER is None:
         pytest.skip("the pages are not tested: there is no chromium on this machine")
-    with Stack(tmp_path_factory.mktemp("browser")) as stack:
-        yield stack.url
+    with Stack(tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+@pytest.fixture
+def url(stack: Stack) -> str:
+    """Where it answers."""
+    return stack.url
 
 
 def _browse(tmp_path: Path, url: str, *arguments: str) -> str:
@@ -62,8 +68,22 @@ def test_the_invitation_refuses_a_bad_link_kindly(url: str, tmp_path: Path) -> N
     assert "Choose your password" in page
 
 
+def test_a_mail_is_shown_in_its_frame(stack: Stack, url: str, tmp_path: Path) -> None:
+    """The list shows what was sent; the formatted part is drawn in a frame where nothing runs."""
+    name = f"{1:020d}-{'a' * 16}"
+    html = "<p>formatted</p><script>document.body.append('ran')</script>"
+    mail = f"Subject: A long way\r\nContent-Type: text/html\r\n\r\n{html}\r\n"
+    (stack.directory / "mail" / f"{name}.eml").write_text(mail, encoding="utf-8")
+    page = _browse(tmp_path, f"{url}/_local/mail#{name}", "--dump-dom")
+    assert "A long way" in page
+    assert f'src="/_local/mail/{name}.html"' in page
+    assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in page
+    frame = _browse(tmp_path, f"{url}/_local/mail/{name}.html", "--dump-dom")
+    assert ("<p>formatted</p>" in frame, "ran</body>" in frame) == (True, False)
+
+
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("path", ["/", "/docs/patient", "/invitation"])
+@pytest.mark.parametrize("path", ["/", "/docs/patient", "/invitation", "/_local/mail"])
 def test_pages_can_be_drawn(url: str, tmp_path: Path, path: str, width: int) -> None:
     """Every page has something to show at both widths: its picture is far from blank."""
     shot = tmp_path / "page.png"
