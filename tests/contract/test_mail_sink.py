@@ -69,7 +69,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     sink = MailSink(free_port(), directory)
     sink.start()
     server = make_server(HOST, 0, Pages([], directory), handler_class=_Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     yield World(sink.port, directory, f"http://{HOST}:{server.server_port}")
     server.shutdown()
     server.server_close()
