@@ -10,11 +10,11 @@ PY := .venv/bin/python
 export PORT STACK
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check format lock demo seed-data redrive bench new-service \
-	manifest docs clean
+.PHONY: help setup run test test-long check format lock demo seed-data redrive \
+	erasures-replay bench new-service manifest docs clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv with the locked packages (every command does this by itself)
 	@infra/setup.sh $(PYTHON)
@@ -65,6 +65,9 @@ seed-data: setup ## fill the running platform with the volumes of a group of cli
 
 redrive: setup ## SERVICE=x [TYPE=Y]: let dead letters take effect; exit 1 if some fail again
 	@$(PY) -m infra.redrive
+
+erasures-replay: setup ## SINCE=2026-01-15T10:00:00Z: after a restore, apply erasures since then again
+	@$(PY) -m infra.erasures_replay
 
 bench: setup ## measure what docs/benchmarks.md claims, and write it
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

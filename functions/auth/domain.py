@@ -16,6 +16,10 @@ __all__ = [
     "ACCESS_LIFE",
     "ACCOUNT_LIMIT",
     "ADDRESS_LIMIT",
+    "ANSWER_WITHIN",
+    "ASKINGS",
+    "BACKUPS_KEPT",
+    "CONTINUE_AFTER",
     "INVITATION_LIFE",
     "KEY_LEAD",
     "KEY_LIFE",
@@ -23,16 +27,23 @@ __all__ = [
     "RETRY_GRACE",
     "SESSION_LIFE",
     "THROTTLE_WINDOW",
+    "ErasureStatus",
     "Grant",
+    "PartState",
     "Role",
     "Status",
+    "ask_again_after",
     "clinics_claim",
+    "continue_after",
+    "erasure_status",
     "password_fault",
     "refresh_verdict",
 ]
 
 Role = Literal["PATIENT", "RECEPTIONIST", "DENTIST", "ADMIN"]
 Status = Literal["PENDING", "INVITED", "ACTIVE", "DEACTIVATED"]
+ErasureStatus = Literal["RUNNING", "COMPLETED", "HELD", "FAILED"]
+PartState = Literal["PENDING", "ERASED", "HELD", "FAILED"]
 
 ACCESS_LIFE = timedelta(minutes=10)
 REFRESH_LIFE = timedelta(days=14)
@@ -46,6 +57,13 @@ KEY_LIFE = timedelta(days=30)
 THROTTLE_WINDOW = timedelta(minutes=15)
 ACCOUNT_LIMIT = 10
 ADDRESS_LIMIT = 300  # a whole clinic may stand behind one address
+
+# A requested erasure goes on by itself after this; whoever asked does it at once, as a rule.
+CONTINUE_AFTER = timedelta(seconds=2)
+ANSWER_WITHIN = timedelta(seconds=60)
+ASKINGS = 20
+BACKUPS_KEPT = timedelta(days=30)
+_LONGEST_PAUSE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -119,3 +137,24 @@ def refresh_verdict(
     if now - used_at <= RETRY_GRACE and not successor_used:
         return "repeat"
     return "reused"
+
+
+def erasure_status(parts: Iterable[PartState]) -> ErasureStatus:
+    """What the states of an erasure's services come to."""
+    states = set(parts)
+    if "PENDING" in states:
+        return "RUNNING"
+    if "FAILED" in states:
+        return "FAILED"
+    return "HELD" if "HELD" in states else "COMPLETED"
+
+
+def ask_again_after(askings: int) -> timedelta:
+    """How long a service has that was asked ``askings`` (1, 2, ...) times: each time twice as
+    long, at most an hour."""
+    return min(ANSWER_WITHIN * (1 << min(askings - 1, 10)), _LONGEST_PAUSE)
+
+
+def continue_after(tries: int) -> timedelta:
+    """The pause after that many failed tries to write an erasure into the ledger."""
+    return min(CONTINUE_AFTER * (1 << min(tries, 10)), timedelta(minutes=5))

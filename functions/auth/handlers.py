@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functions.auth.service import accounts
+from functions.auth.service import accounts, erasures
 from shared.contracts.auth import ActivateUser, CreateUser, RemoveUser
+from shared.contracts.gdpr import GdprDataErased
 from shared.contracts.patient import NationalIdCorrected
 from shared.db import Tx
 from shared.errors import Reject
@@ -39,3 +40,9 @@ def follow_national_id(event: NationalIdCorrected, tx: Tx, meta: Metadata) -> No
     if meta.aggregate_version is None:
         raise Reject("a national id without the version it is from")
     accounts.follow_national_id(event.patient_id, event.national_id, meta.aggregate_version, tx)
+
+
+@on(GdprDataErased)
+def note_erased(event: GdprDataErased, tx: Tx, meta: Metadata) -> None:
+    """A service has erased a person; when all have, so has the group."""
+    erasures.answered(event, tx, meta)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from functions.auth.service import keys
+from functions.auth.service import erasures, keys
 from shared.jobs import Jobs
 
 __all__ = ["jobs"]
@@ -22,3 +22,9 @@ def rotate_keys() -> int:
 def purge() -> int:
     """Tokens, sessions, attempts and keys that can matter no more."""
     return keys.purge()
+
+
+@jobs("erasures", every=timedelta(seconds=1))
+def tend_erasures() -> int:
+    """Erasures that somebody left behind: requests, late answers, receipts."""
+    return erasures.tend()

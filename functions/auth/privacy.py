@@ -23,7 +23,11 @@ privacy = Privacy(
             ),
             sealed={"national_id": "users.national_id"},
         ),
+        # Shows that the request was met; erasure_services has counts and the erasure's id.
+        Personal("erasures", erase="keep", plain=("id", "reason", "status", "requested_at")),
     ),
     # login_attempts: keyed hashes of addresses, for a day.
-    impersonal=frozenset({"clinics", "login_attempts", "signing_keys"}),
+    impersonal=frozenset(
+        {"clinics", "erasure_services", "login_attempts", "receipt_keys", "signing_keys"}
+    ),
 )

@@ -23,9 +23,9 @@ _lock = threading.Lock()
 
 
 def verification_keys() -> list[dict[str, Any]]:
-    """The public keys (JWK) of every token that may still be valid, and of the next one."""
-    rows = store.signing_keys(database("auth"))
-    return [row["public"] for row in rows]
+    """The public keys (JWK) of every token and receipt that may still be valid, and of the next
+    token."""
+    return [row["public"] for row in store.public_keys(database("auth"))]
 
 
 def signing_key() -> SigningKey:
@@ -69,7 +69,8 @@ def rotate() -> int:
         store.add_signing_key(tx, fresh.kid, sealed, fresh.public_jwk(), start)
         return 1
 
-    return database("auth").transaction(work, isolation="READ COMMITTED")
+    # It may be made for a request's answer, and stays when that request is refused.
+    return database("auth").apart(work, isolation="READ COMMITTED")
 
 
 def purge() -> int:

@@ -27,7 +27,15 @@ from shared.identity import Caller, SigningKey, revoke, sign
 from shared.passwords import hash_password, needs_rehash, password_matches
 from shared.runtime import database
 
-__all__ = ["Pair", "change_email", "change_password", "login", "logout", "refresh"]
+__all__ = [
+    "Pair",
+    "change_email",
+    "change_password",
+    "forget_attempts",
+    "login",
+    "logout",
+    "refresh",
+]
 
 _WRONG = "The e-mail address or the password is wrong."
 
@@ -97,6 +105,7 @@ def refresh(token: str) -> Pair:
         )
         if verdict == "reused":
             _end(tx, row["user_id"], row["session_id"])
+            tx.keep()  # although the request is refused below
             return None
         if verdict == "expired" or row["status"] != "ACTIVE":
             raise Unauthenticated("This session has ended: log in again.")
@@ -198,6 +207,13 @@ def _confirm(person: UUID, password: str) -> Row:
         raise Forbidden("The password is wrong.")
     database("auth").transaction(lambda tx: store.forget_attempts(tx, key))
     return row
+
+
+def forget_attempts(tx: Tx, person: UUID, email: str | None) -> None:
+    """Nobody counts any more how often a password was tried for this account."""
+    store.forget_attempts(tx, blind_index("login-account", str(person)))
+    if email is not None:
+        store.forget_attempts(tx, _account_key(email))
 
 
 def _account_key(email: str) -> bytes:

@@ -23,6 +23,7 @@ __all__ = [
     "insert_invitation",
     "lock_invitation",
     "lock_signing_keys",
+    "public_keys",
     "purge",
     "signing_keys",
     "use_invitation",
@@ -153,6 +154,14 @@ def use_invitation(tx: Tx, invitation: UUID, now: datetime) -> None:
 def signing_keys(db: Database) -> list[Row]:
     """Every key, newest first."""
     return db.all("select * from signing_keys order by active_from desc, kid")
+
+
+def public_keys(db: Database) -> list[Row]:
+    """The public halves: of every key, and of those that signed a receipt once."""
+    return db.all(
+        "select public from signing_keys union all select public from receipt_keys r"
+        " where not exists (select from signing_keys k where k.kid = r.kid)"
+    )
 
 
 def lock_signing_keys(tx: Tx) -> list[Row]:
