@@ -33,9 +33,10 @@ from shared.http_request import (
     has_body,
     limit_body,
     settle,
-    traceparent_of,
 )
 from shared.http_routes import Route, Table
+from shared.traces import Span
+from shared.idempotency import Once
 
 __all__ = ["Api", "Authenticate", "IfMatch", "Reply", "RequestInfo", "Route", "RouteError"]
 
@@ -146,13 +147,16 @@ class Api:
         """Register a route; ``get`` and its kin build it. Raises RouteError."""
         self._table.add(route)
 
-    def handle(self, request: Request, authenticate: Authenticate) -> Response:
-        """Answer ``request``; raises nothing."""
+    def handle(
+        self, request: Request, authenticate: Authenticate, once: Once | None = None
+    ) -> Response:
+        """Answer ``request``, a repeated POST by ``once``; raises nothing."""
         started = perf_counter()
         environ = request.environ
         correlation = correlation_of(environ)
-        exchange = Exchange(request, correlation, authenticate)
-        with log.context(correlation=correlation, trace=traceparent_of(environ)):
+        exchange = Exchange(request, correlation, authenticate, once=once)
+        span = Span("HTTP", "server", environ.get("HTTP_TRACEPARENT"))
+        with log.context(correlation=correlation), span:
             laden = has_body(environ)
             try:
                 if laden:
@@ -164,7 +168,7 @@ class Api:
                 response = exchange.fail(exc)
             if laden:
                 settle(request)
-            exchange.record(response.status_code, started)
+            exchange.record(response.status_code, started, span)
         return response
 
     def _answer(self, exchange: Exchange) -> Response:

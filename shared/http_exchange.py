@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -12,11 +12,13 @@ from flask import Request, Response
 from shared import log
 from shared.audit import acting_in
 from shared.errors import Forbidden, Problem, Unauthenticated, Unavailable
-from shared.http_reply import Reply, make, problem
+from shared.http_reply import Answer, Reply, make, problem
 from shared.http_request import RequestInfo, if_match_of, matches, read_body
 from shared.http_routes import Route
+from shared.idempotency import Asked, Once
 from shared.identity import ANONYMOUS, Caller
 from shared.strict_json import validate
+from shared.traces import Span, observe
 
 __all__ = ["Authenticate", "Exchange"]
 
@@ -37,6 +39,8 @@ class Exchange:
     caller: Caller | None = None
     challenge: str = "Bearer"
     problem: str | None = None
+    once: Once | None = None
+    """Whoever repeats a POST with an Idempotency-Key gets its first answer from here."""
 
     def run(self, route: Route, texts: list[str]) -> Response:
         """Check everything the route demands, call its handler, shape the answer."""
@@ -73,8 +77,8 @@ class Exchange:
         if plan.request is not None:
             arguments[plan.request] = RequestInfo.of(environ, self.correlation)
         with acting_in(environ, caller):
-            result = route.handler(**arguments)
-        return self._shape(route, result)
+            answer = self._once(route, caller, lambda: self._shape(route, arguments))
+        return make(answer.status, answer.body, self.correlation, headers=answer.headers)
 
     def _identify(self, header: str | None, *, needed: bool) -> None:
         try:
@@ -87,7 +91,24 @@ class Exchange:
             raise Unauthenticated
         self.caller = caller
 
-    def _shape(self, route: Route, result: Any) -> Response:
+    def _once(self, route: Route, caller: Caller, handle: Callable[[], Answer]) -> Answer:
+        """What ``handle`` answers; for a repeated POST, what it answered at first."""
+        environ = self.request.environ
+        key = environ.get("HTTP_IDEMPOTENCY_KEY") if route.method == "POST" else None
+        if key is None or self.once is None:
+            return handle()
+        asked = Asked(
+            caller,
+            route.path,
+            environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+            environ.get("QUERY_STRING", ""),
+            environ.get("HTTP_IF_MATCH", ""),
+            self.request.get_data() if route.plan.body_adapter is not None else b"",
+        )
+        return self.once.answer(key, asked, handle)
+
+    def _shape(self, route: Route, arguments: Mapping[str, Any]) -> Answer:
+        result = route.handler(**arguments)
         if not isinstance(result, Reply):
             result = Reply(result)
         status = result.status or route.status
@@ -97,14 +118,14 @@ class Exchange:
         if result.etag is not None:
             headers["ETag"] = tag = f'"{result.etag}"'
             if route.method == "GET" and matches(self.request.environ, tag):
-                return make(304, b"", self.correlation, headers=headers)
+                return Answer(304, b"", headers)
         # A value that is not what the route declares is our mistake: 500, not a guess.
         body = (
             b""
             if route.adapter is None
             else route.adapter.serializer.to_json(result.value, warnings="error")
         )
-        return make(status, body, self.correlation, headers=headers)
+        return Answer(status, body, headers)
 
     def refuse(self, exc: Problem) -> Response:
         """The answer for a problem somebody raised on purpose."""
@@ -124,16 +145,19 @@ class Exchange:
         self.problem = "problem"
         return problem(Problem(correlation_id=self.correlation), self.correlation)
 
-    def record(self, status: int, started: float) -> None:
-        """The access log's line: the route's template, never the path or the query."""
+    def record(self, status: int, started: float, span: Span) -> None:
+        """The access log's line, and the duration for the metrics and the trace: they know the
+        route's template, never the path or the query."""
         method = self.request.environ["REQUEST_METHOD"]
+        took = perf_counter() - started
+        observe(span, method if method in _METHODS else "_OTHER", self.template, status, took)
         caller = self.caller
         log.info(
             "request",
             method=method if method in _METHODS else "other",
             route=self.template,
             status=status,
-            ms=round((perf_counter() - started) * 1000, 2),
+            ms=round(took * 1000, 2),
             caller=None if caller is None else (caller.service or caller.id),
             problem=self.problem,
         )

@@ -13,7 +13,7 @@ from werkzeug.datastructures import Headers
 
 from shared.errors import Problem
 
-__all__ = ["Reply", "make", "problem"]
+__all__ = ["Answer", "Reply", "make", "problem"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -50,7 +50,16 @@ class Reply(Generic[T_co]):
             raise ValueError(f"a location is an absolute path, not {self.location}")
 
 
-class _Answer(Response):
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A handler's answer, ready to be sent; ``headers`` are those that not every answer has."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class _Response(Response):
     """A response whose headers are complete: werkzeug's closing pass over them (a copy, then a
     search for what is missing) would cost as much as the rest of the request's handling."""
 
@@ -67,7 +76,7 @@ def make(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The response, with the headers that every response has; ``headers`` replace those."""
-    response = _Answer([body] if body else [], status, _NO_HEADERS)
+    response = _Response([body] if body else [], status, _NO_HEADERS)
     named = {**_SECURITY, "X-Correlation-Id": correlation}
     if body:
         named["Content-Type"], named["Content-Length"] = media, str(len(body))

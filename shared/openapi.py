@@ -24,6 +24,7 @@ from shared.errors import (
     UnsupportedMediaType,
 )
 from shared.http import Api, Route
+from shared.idempotency import IdempotencyInProgress, IdempotencyKeyReused
 
 __all__ = ["document"]
 
@@ -52,6 +53,18 @@ _PROBLEM_SCHEMA = {
             },
         },
     },
+}
+
+
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "A random value of the client's, such as a UUID. Repeated with the same key within a day,"
+        " the request takes effect once; the first answer comes again with Idempotent-Replayed."
+    ),
+    "schema": {"type": "string", "maxLength": 257, "examples": ['"8e03978e-40d5-43dd-bc93"']},
 }
 
 
@@ -159,6 +172,8 @@ def _parameters(
                 "schema": {"type": "string", "examples": ['"7"']},
             }
         )
+    if route.method == "POST":
+        parameters.append(_IDEMPOTENCY_KEY)
     return parameters
 
 
@@ -177,6 +192,8 @@ def _responses(route: Route, returns: Any) -> dict[str, Any]:
         kinds += [BadRequest, TooLarge, UnsupportedMediaType]
     if plan.if_match is not None:
         kinds += [BadRequest, StaleVersion, PreconditionRequired]
+    if route.method == "POST":
+        kinds += [BadRequest, IdempotencyInProgress, IdempotencyKeyReused]
     words: dict[int, list[str]] = {}
     for kind in kinds:
         line = f"{kind().to_dict()['title']}: {kind().detail}"

@@ -13,10 +13,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared import dead_letters, log
+from shared import dead_letters, idempotency, log
 from shared.access import public
 from shared.audit import acting_as_service
 from shared.bus import BusUnavailable, parse_push, publisher
+from shared.clocks import clock
 from shared.config import AUDIENCE, check, config, deployed
 from shared.contracts.auth import AccessRevoked
 from shared.contracts.gdpr import ERASER, GdprDataDeletion
@@ -27,6 +28,7 @@ from shared.dead_letter_routes import add_dead_letter_routes
 from shared.errors import NotFound, Problem, Reject, Unavailable
 from shared.http import Api
 from shared.http_reply import make, problem
+from shared.idempotency import Once
 from shared.identity import (
     Caller,
     Jwks,
@@ -45,6 +47,9 @@ from shared.rotation import rotate
 from shared.saga import Orchestrator, Saga, replied
 from shared.saga_routes import add_saga_routes
 from shared.service_identity import authenticate
+from shared.telemetry import Gauges, timed
+from shared.telemetry_export import Serving
+from shared.telemetry_routes import add_metrics_route, kit_gauges, read_gauges
 
 if TYPE_CHECKING:
     from flask import Request, Response
@@ -110,16 +115,20 @@ class Service:
         jobs: Jobs | None = None,
         privacy: Privacy = NO_PERSONAL_DATA,
         needs: Sequence[str] = (),
+        gauges: Sequence[Gauges] = (),
         keys: Callable[[], list[dict[str, Any]]] | None = None,
     ) -> None:
-        """``needs``: settings besides those that every service needs. ``keys`` gives the public
+        """``needs``: settings besides those that every service needs. ``gauges`` read figures of
+        the service's own from its database. ``keys`` gives the public
         token keys where they need not be fetched: in auth itself."""
         self.name, self.api, self.privacy = name, api, privacy
         self.on = handlers or Subscriptions(name)
         self.sagas = sagas
         self._keys = keys
+        self._once = Once(lambda: database(name), lambda: vault(name))
         self.orchestrator = Orchestrator(name, sagas, self.on, lambda: database(name))
         self.jobs = jobs.entries.copy() if jobs else {}
+        self.gauges = (kit_gauges, *gauges)
         if deployed():
             check(name, needs)
         self._kit_jobs()
@@ -138,7 +147,8 @@ class Service:
 
     def http(self, request: Request) -> Response:
         """The HTTP target."""
-        return self.api.handle(request, self._authenticate)
+        with Serving(self.name):
+            return self.api.handle(request, self._authenticate, self._once)
 
     def events(self, request: Request) -> Response:
         """The target of pushes (``POST /``) and of the schedule (``POST /jobs/<name>``).
@@ -152,7 +162,8 @@ class Service:
             if request.method != "POST":
                 raise NotFound
             if "/jobs/" in path:
-                self._run(path.rpartition("/")[2], correlation)
+                with Serving(self.name, lambda: read_gauges(database(self.name), self.gauges)):
+                    self._run(path.rpartition("/")[2], correlation)
             else:
                 self.deliver(request.get_data())
         except Problem as refused:
@@ -181,6 +192,10 @@ class Service:
 
     def deliver(self, body: bytes) -> None:
         """Let a push's ``body`` take effect; who may push has been checked. Raises as receive."""
+        with Serving(self.name):
+            self._deliver(body)
+
+    def _deliver(self, body: bytes) -> None:
         push = parse_push(body)
         db = database(self.name)
         topic = push.subscription.removeprefix(f"{self.name}.")
@@ -192,7 +207,14 @@ class Service:
         if topic == "dead-letters":
             dead_letters.store(db, dead_letters.given_up(env, push.attributes))
             return
-        outcome = receive(db, self.on, env, replied=replied, topic=topic)
+        outcome = "failed"
+        try:
+            outcome = receive(db, self.on, env, replied=replied, topic=topic)
+        finally:
+            # What nobody here knows may be called anything.
+            kind = "other" if outcome == "unknown" else env.event_type
+            late = (clock().now() - env.timestamp).total_seconds()
+            timed("dentalhelp.message.latency", late, event_type=kind, outcome=outcome)
         log.info("message", event_type=env.event_type, outcome=outcome, service=self.name)
 
     def _run(self, name: str, correlation: str) -> None:
@@ -264,11 +286,12 @@ class Service:
             return document(api)
 
         add_dead_letter_routes(api, self.on, lambda: database(self.name))
+        add_metrics_route(api, lambda: database(self.name), self.gauges)
         if self.sagas:
             add_saga_routes(api, self.orchestrator)
 
 
 def _forget(tx: Tx) -> int:
     """Inbox rows outlive redelivery (7 days at most) and manual redrive (30 days)."""
-    purged = purge_revocations(tx)
+    purged = purge_revocations(tx) + idempotency.purge(tx)
     return purged + tx.run("delete from inbox where received_at < now() - interval '60 days'")
