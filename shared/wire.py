@@ -97,7 +97,7 @@ class Wire:
         became of the ones before it, as far as the server's transaction state lets it. Raises the
         first SqlError after reading all answers, or ConnectionLost. When anything else interrupts
         the reading, the connection is closed: the next reader must not find these answers.
-        ``sent`` is called when everything is on its way and its answers are not read yet.
+        ``sent`` is called when everything is on its way and the last answer is not read yet.
         """
         messages = [self._message(statement) for statement in statements]
         answers: list[Answer] = []
@@ -106,9 +106,9 @@ class Wire:
             for start, end in _flushes([len(message) for message in messages]):
                 self._core._sock.write(b"".join(messages[start:end]))
                 self._core._sock.flush()
-                if sent is not None and end == len(messages):
-                    sent()
-                for statement in statements[start:end]:
+                for at, statement in enumerate(statements[start:end], start + 1):
+                    if sent is not None and at == len(statements):
+                        sent()
                     answer = self._read(statement)
                     if isinstance(answer, SqlError):
                         first = first or answer
