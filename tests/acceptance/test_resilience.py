@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from infra.chaos.crowd import Crowd
+from infra.chaos.ledgers import Ledgers, ledgers_of
 from infra.local.stack import Stack
 from shared.db import Tx
 from shared.errors import Unavailable
-from tests.convergence import Ledgers, ledgers_of
-from tests.crowd import Crowd
 
 _OUTAGE, _CALM = 1.5, 0.5  # seconds
 _UNPUBLISHED = 8  # messages that are to be caught between commit and publish

@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 
 from functions.patient.store import records
+from infra.chaos.ledgers import Ledgers
 from infra.people import patient
 from shared.db import Tx
-from tests.convergence import Ledgers
 from tests.platform import PASSWORD, Platform, person
 from tests.unruly_bus import UnrulyBus
 

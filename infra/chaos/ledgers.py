@@ -59,10 +59,11 @@ class Ledgers:
         self._databases[service].transaction(work)
 
     def settle(self, timeout: float) -> float:
-        """Wait until nothing is under way; seconds it took. Raises AssertionError."""
+        """Wait until nothing is under way; seconds it took. Raises TimeoutError."""
         started = time.monotonic()
         while left := self._under_way():
-            assert time.monotonic() - started < timeout, f"still under way: {left}"
+            if time.monotonic() - started > timeout:
+                raise TimeoutError(f"still under way: {left}")
             time.sleep(0.05)
         return time.monotonic() - started
 
