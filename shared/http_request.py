@@ -53,11 +53,12 @@ IfMatch = NewType("IfMatch", int)
 
 @dataclass(frozen=True, slots=True)
 class RequestInfo:
-    """Where a request comes from, for throttling and audit."""
+    """Where a request comes from, for throttling and audit, and which languages are read there."""
 
     remote_address: str
     user_agent: str
     correlation_id: str
+    accept_language: str = ""
 
     @classmethod
     def of(cls, environ: Environ, correlation_id: str) -> RequestInfo:
@@ -66,7 +67,8 @@ class RequestInfo:
         address = environ.get("REMOTE_ADDR") or ""
         if config().env == "cloud":
             address = environ.get("HTTP_X_FORWARDED_FOR", address).rpartition(",")[2].strip()
-        return cls(address[:45], environ.get("HTTP_USER_AGENT", "")[:300], correlation_id)
+        agent = environ.get("HTTP_USER_AGENT", "")[:300]
+        return cls(address[:45], agent, correlation_id, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
 
 
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{8,64}")

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from functions.auth.main import service as auth
 from functions.auth.service import staff
 from functions.auth.service.keys import verification_keys
+from functions.notification.main import service as notification
 from functions.patient.main import service as patient
 from shared import runtime
 from shared.bus import Subscription
@@ -43,11 +44,11 @@ def person(email: str, **more: Any) -> dict[str, Any]:
 
 
 class Platform:
-    """auth and patient on fresh databases; ``drain`` delivers what was published."""
+    """auth, patient and notification on fresh databases; ``drain`` delivers what was published."""
 
     def __init__(self, service_db: Callable[[str], str], bus: MemoryBus | None = None) -> None:
         self.bus = bus or MemoryBus()
-        self.services: Mapping[str, Service] = {"auth": auth, "patient": patient}
+        self.services: Mapping[str, Service] = {s.name: s for s in (auth, patient, notification)}
         self.databases = {name: self._install(name, service_db(name)) for name in self.services}
         self.bus.topic(*self.services, *(f"{name}.dead-letters" for name in self.services))
         for service in self.services.values():

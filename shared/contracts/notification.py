@@ -47,3 +47,5 @@ class DeliverEmail(Command):
     key: ClassVar[str] = "delivery_id"
 
     delivery_id: UUID
+    person_id: UUID | None = None
+    """Whose it is, so that an erasure takes the dead letter along."""
