@@ -35,8 +35,8 @@ from shared.http_request import (
     settle,
 )
 from shared.http_routes import Route, Table
-from shared.traces import Span
 from shared.idempotency import Once
+from shared.traces import Span
 
 __all__ = ["Api", "Authenticate", "IfMatch", "Reply", "RequestInfo", "Route", "RouteError"]
 
@@ -95,7 +95,8 @@ class _Verb:
         problems: Sequence[type[Problem]] = (),
     ) -> _Declare[Any]:
         """Declare a route: ``path`` below the prefix with ``{placeholders}``, who may use it,
-        the model it returns (None: no content), its status, and the problems of its own.
+        the model it returns (None: no content; bytes: text, as it is), its status, and the
+        problems of its own.
 
         The decorator raises RouteError when the handler does not fit.
         """

@@ -119,12 +119,13 @@ class Exchange:
             headers["ETag"] = tag = f'"{result.etag}"'
             if route.method == "GET" and matches(self.request.environ, tag):
                 return Answer(304, b"", headers)
-        # A value that is not what the route declares is our mistake: 500, not a guess.
-        body = (
-            b""
-            if route.adapter is None
-            else route.adapter.serializer.to_json(result.value, warnings="error")
-        )
+        if route.adapter is None:
+            body = b""
+        elif route.returns is bytes:
+            body = bytes(result.value)
+        else:
+            # A value that is not what the route declares is our mistake: 500, not a guess.
+            body = route.adapter.serializer.to_json(result.value, warnings="error")
         return Answer(status, body, headers)
 
     def refuse(self, exc: Problem) -> Response:

@@ -40,7 +40,6 @@ __all__ = [
     "query_of",
     "read_body",
     "settle",
-    "traceparent_of",
 ]
 
 Environ = Mapping[str, Any]
@@ -72,7 +71,6 @@ class RequestInfo:
 
 
 _CORRELATION = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
 
 def correlation_of(environ: Environ) -> str:
@@ -81,21 +79,6 @@ def correlation_of(environ: Environ) -> str:
     if given is not None and _CORRELATION.fullmatch(given):
         return str(given)
     return os.urandom(16).hex()
-
-
-def traceparent_of(environ: Environ) -> str:
-    """Our span in the caller's trace, or in a new one (W3C Trace Context, level 1).
-
-    A malformed header starts a new trace. The sampled flag is the caller's.
-    """
-    fresh = os.urandom(24).hex()
-    found = _TRACEPARENT.fullmatch(environ.get("HTTP_TRACEPARENT", ""))
-    if found is not None:
-        version, trace, parent, flags, more = found.groups()
-        known = version != "ff" and (version != "00" or more is None)
-        if known and trace.strip("0") and parent.strip("0"):
-            return f"00-{trace}-{fresh[32:]}-{int(flags, 16) & 1:02x}"
-    return f"00-{fresh[:32]}-{fresh[32:]}-00"
 
 
 def has_body(environ: Environ) -> bool:

@@ -20,6 +20,7 @@ from shared.db import Database, Tx
 from shared.errors import Problem, Reject
 from shared.messages import Command, Envelope, Event, Message, Metadata, UnknownType, decode
 from shared.privacy import PersonErased, guard
+from shared.traces import Span
 from shared.wire import SqlError, Statement
 
 __all__ = ["Handler", "Outcome", "Subscriptions", "receive", "take_effect"]
@@ -169,10 +170,13 @@ def take_effect(
         return "handled" if refusal is None else "refused"
 
     with (
-        log.context(
-            correlation=env.metadata.correlation_id,
-            causation=str(env.event_id),
-            trace=env.metadata.traceparent,
+        log.context(correlation=env.metadata.correlation_id, causation=str(env.event_id)),
+        Span(
+            f"process {name}",
+            "consumer",
+            env.metadata.traceparent,
+            messaging_message_id=str(env.event_id),
+            messaging_operation_type="process",
         ),
         acting_as_service(env.metadata.source_service),
     ):

@@ -181,7 +181,8 @@ def _responses(route: Route, returns: Any) -> dict[str, Any]:
     """What may come back: the value, and the problems that the route's own checks can raise."""
     good: dict[str, Any] = {"description": route.summary or "Done"}
     if returns is not None:
-        good["content"] = {"application/json": {"schema": returns}}
+        media = "text/plain" if route.returns is bytes else "application/json"
+        good["content"] = {media: {"schema": returns}}
     plan = route.plan
     kinds: list[type[Problem]] = [Invalid, *route.problems]
     if plan.path:

@@ -25,6 +25,7 @@ from shared import outbox_sql as sql
 from shared.bus import BusUnavailable, Publisher
 from shared.errors import Unavailable
 from shared.messages import attributes, envelope
+from shared.telemetry import counted
 from shared.wire import SqlError, Statement
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class Outbox:
                 self._drain(rows, leased.behind, now + _DRAIN_S)
             self._sweep_now_and_then()
         except (BusUnavailable, Unavailable) as error:
+            counted("dentalhelp.outbox.unpublished")
             log.warning("outbox_left_to_sweeper", reason=type(error).__name__)
         except Exception as error:  # noqa: BLE001 -- the commit stands: the caller must hear so
             log.error("outbox_publish_failed", exc=error)

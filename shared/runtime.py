@@ -17,7 +17,6 @@ from shared import dead_letters, idempotency, log
 from shared.access import public
 from shared.audit import acting_as_service
 from shared.bus import BusUnavailable, parse_push, publisher
-from shared.clocks import clock
 from shared.config import AUDIENCE, check, config, deployed
 from shared.contracts.auth import AccessRevoked
 from shared.contracts.gdpr import ERASER, GdprDataDeletion
@@ -47,7 +46,7 @@ from shared.rotation import rotate
 from shared.saga import Orchestrator, Saga, replied
 from shared.saga_routes import add_saga_routes
 from shared.service_identity import authenticate
-from shared.telemetry import Gauges, timed
+from shared.telemetry import Gauges, handled
 from shared.telemetry_export import Serving
 from shared.telemetry_routes import add_metrics_route, kit_gauges, read_gauges
 
@@ -119,8 +118,8 @@ class Service:
         keys: Callable[[], list[dict[str, Any]]] | None = None,
     ) -> None:
         """``needs``: settings besides those that every service needs. ``gauges`` read figures of
-        the service's own from its database. ``keys`` gives the public
-        token keys where they need not be fetched: in auth itself."""
+        the service's own. ``keys`` gives the public token keys where they need not be fetched: in
+        auth itself."""
         self.name, self.api, self.privacy = name, api, privacy
         self.on = handlers or Subscriptions(name)
         self.sagas = sagas
@@ -211,10 +210,7 @@ class Service:
         try:
             outcome = receive(db, self.on, env, replied=replied, topic=topic)
         finally:
-            # What nobody here knows may be called anything.
-            kind = "other" if outcome == "unknown" else env.event_type
-            late = (clock().now() - env.timestamp).total_seconds()
-            timed("dentalhelp.message.latency", late, event_type=kind, outcome=outcome)
+            handled(env, outcome)
         log.info("message", event_type=env.event_type, outcome=outcome, service=self.name)
 
     def _run(self, name: str, correlation: str) -> None:

@@ -38,6 +38,7 @@ from shared.saga_rules import (
     park,
 )
 from shared.saga_store import LEASE_S, Run
+from shared.telemetry import timed
 from shared.types import uuid7
 
 __all__ = ["Orchestrator", "Retry", "Saga", "SagaData", "Step", "replied"]
@@ -118,8 +119,10 @@ class Orchestrator:
             steps=tuple(step.name for step in saga.steps),
             state=first.state,
             sealed=saga_store.seal(Vault(self._db()), identity, plain),
+            created_at=now,
         )
         self._follow(tx, saga, run, first, now, data=plain, starting=True)
+        self._time(tx, run, now)
         saga_store.insert(tx, run, subject, now)
         return identity
 
@@ -209,6 +212,7 @@ class Orchestrator:
             for each in waiting:
                 decision = decide(saga, run.state, each, now)
                 self._follow(tx, saga, run, decision, now, silent=silent)
+            self._time(tx, run, now)
 
     def _follow(
         self,
@@ -243,6 +247,12 @@ class Orchestrator:
         run.log += decision.log
         if any(entry.event == "parked" for entry in decision.log):
             log.error("saga_parked", saga=run.name, saga_id=run.id, reason=run.state.error)
+
+    def _time(self, tx: Tx, run: Run, now: datetime) -> None:
+        if run.state.ended:
+            took = (now - run.created_at).total_seconds()
+            facts = {"saga": run.name, "status": run.state.status}
+            tx.after(lambda: timed("dentalhelp.saga.duration", took, **facts))
 
     def _send(
         self, tx: Tx, run: Run, step: Step, send: Send, command: Command, *, starting: bool

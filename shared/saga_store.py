@@ -67,6 +67,7 @@ class Run:
     steps: tuple[str, ...]
     state: State
     sealed: bytes | None
+    created_at: datetime
     fence: int = 0
     correlation: str | None = None
     held: list[Replied] = field(default_factory=list)
@@ -182,6 +183,7 @@ def _run(row: Row) -> Run:
         steps=tuple(row["steps"]),
         state=State(states=tuple(row["states"]), **{name: row[name] for name in names}),
         sealed=row["data"],
+        created_at=row["created_at"],
         fence=row["fence"],
         correlation=row["correlation_id"],
         held=[Replied(**reply) for reply in row["held"]],

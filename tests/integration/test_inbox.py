@@ -14,6 +14,7 @@ from shared.db import Database, LockTimeout, Tx
 from shared.errors import Conflict, NotFound, Problem, Unavailable
 from shared.messages import Envelope, envelope
 from shared.outbox import Outbox
+from shared.traces import parsed
 from tests.integration.inbox_stack import (
     TOPIC,
     Book,
@@ -175,7 +176,8 @@ def test_waiting_too_long_for_another_delivery_is_503(
 
 
 def test_replies_follow_their_cause(db: Database, bus: RecordingBus) -> None:
-    """What a handler sends names its cause, keeps the correlation, and is stamped later."""
+    """What a handler sends names its cause, keeps the correlation and, under a span of its own,
+    the trace, and is stamped later."""
     kept: list[Any] = []
     bus.record = kept.extend  # type: ignore[method-assign, assignment]
     ahead = clocks.Hlc(lambda: datetime(2099, 1, 1, tzinfo=UTC)).tick()
@@ -188,11 +190,12 @@ def test_replies_follow_their_cause(db: Database, bus: RecordingBus) -> None:
     finally:
         clocks._hlc = own
     sent = Envelope.parse(kept[0].to_json()).metadata
-    assert ("request-77", str(env.event_id), trace) == (
-        sent.correlation_id,
-        sent.causation_id,
-        sent.traceparent,
-    )
+    assert ("request-77", str(env.event_id)) == (sent.correlation_id, sent.causation_id)
+    here, own_span = (parsed(text) for text in (trace, sent.traceparent))
+    assert here is not None
+    assert own_span is not None
+    assert (here[0], here[2]) == (own_span[0], own_span[2])
+    assert here[1] != own_span[1]
     assert ahead < sent.hlc
     assert [env.metadata] == seen
 
