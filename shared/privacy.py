@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pydantic_core import to_jsonable_python
 
+from shared.audit import record
 from shared.contracts.gdpr import GdprDataDeletion, GdprDataErased, Held
 from shared.crypto import Subject, Vault, shred
 from shared.db import Database, Row, Tx
@@ -69,16 +70,19 @@ class Privacy:
     the commit and may run again."""
 
     def export(self, db: Database, vault: Vault, person: UUID) -> dict[str, list[dict[str, Any]]]:
-        """Table -> the person's rows, readable, as of one moment. Raises Unreadable."""
+        """Table -> the person's rows, readable, at one moment; audited. Raises Unreadable."""
 
         def work(tx: Tx) -> dict[str, list[dict[str, Any]]]:
             row = tx.one("select version, wrapped from subject_keys where subject = :p", p=person)
             key = vault.subject(person, row["version"], row["wrapped"]) if row else None
-            return {
+            shown = {
                 t.table: [_readable(t, found, key) for found in tx.all(_select(t), person=person)]
                 for t in self.tables
                 if t.plain or t.sealed
             }
+            if any(shown.values()):
+                record(tx, person, "export", "everything")
+            return shown
 
         return db.transaction(work)
 

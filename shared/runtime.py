@@ -42,6 +42,7 @@ from shared.jobs import Job, Jobs
 from shared.messages import Envelope
 from shared.outbox import Outbox
 from shared.privacy import NO_PERSONAL_DATA, Privacy
+from shared.privacy_routes import add_privacy_routes
 from shared.rotation import rotate
 from shared.saga import Orchestrator, Saga, replied
 from shared.saga_routes import add_saga_routes
@@ -283,6 +284,9 @@ class Service:
 
         add_dead_letter_routes(api, self.on, lambda: database(self.name))
         add_metrics_route(api, lambda: database(self.name), self.gauges)
+        add_privacy_routes(
+            api, self.privacy, lambda: database(self.name), lambda: vault(self.name)
+        )
         if self.sagas:
             add_saga_routes(api, self.orchestrator)
 

@@ -44,9 +44,10 @@ CALLERS = {
     "clinic admin": _person(4, CLINIC, "ADMIN"),
     "admin": _person(5, "*", "ADMIN"),
     "service": Caller("service", service="notification"),
+    "auth": Caller("service", service="auth"),
 }
 EVERYBODY = set(CALLERS)
-SIGNED_IN = EVERYBODY - {"anonymous", "service"}
+SIGNED_IN = EVERYBODY - {"anonymous", "service", "auth"}
 STAFF = {"receptionist", "dentist", "clinic admin", "admin"}
 DESK = {"receptionist", "clinic admin", "admin"}
 ADMINS = {"clinic admin", "admin"}
@@ -78,6 +79,7 @@ TABLE = {
     "POST /api/auth/erasures": GROUP | {"owner"},
     "GET /api/auth/erasures/{erasure_id}": EVERYBODY,
     "POST /api/auth/-/erasures/replay": GROUP,
+    "GET /api/auth/exports/{patient_id}": GROUP | {"owner"},
     "GET /api/auth/-/contacts/{person_id}": {"service"},
     "GET /api/auth/-/dead-letters": GROUP,
     "POST /api/auth/-/dead-letters/{letter_id}/redrive": GROUP,
@@ -105,6 +107,7 @@ TABLE = {
     "GET /api/patients/-/dead-letters": GROUP,
     "POST /api/patients/-/dead-letters/{letter_id}/redrive": GROUP,
     "POST /api/patients/-/dead-letters/{letter_id}/discard": GROUP,
+    "GET /api/patients/-/people/{person_id}": {"auth"},
     "GET /api/patients/-/health": EVERYBODY,
     "GET /api/patients/-/openapi.json": EVERYBODY,
 }

@@ -1,6 +1,15 @@
 """Auth's routes: parse, one use case, shape the reply."""
 
-from functions.auth.api import clinics, contacts, erasures, registrations, sessions, users
+from functions.auth.api import clinics, contacts, erasures, exports, registrations, sessions, users
 from functions.auth.api.base import api
 
-__all__ = ["api", "clinics", "contacts", "erasures", "registrations", "sessions", "users"]
+__all__ = [
+    "api",
+    "clinics",
+    "contacts",
+    "erasures",
+    "exports",
+    "registrations",
+    "sessions",
+    "users",
+]
