@@ -85,6 +85,7 @@ TABLE = {
     "POST /api/auth/-/dead-letters/{letter_id}/redrive": GROUP,
     "POST /api/auth/-/dead-letters/{letter_id}/discard": GROUP,
     "GET /api/auth/-/health": EVERYBODY,
+    "GET /api/auth/-/metrics": GROUP,
     "GET /api/auth/-/openapi.json": EVERYBODY,
     "GET /api/auth/-/sagas": GROUP,
     "GET /api/auth/-/sagas/{saga_id}": GROUP,
@@ -95,6 +96,7 @@ TABLE = {
     "GET /api/notifications/preferences": SIGNED_IN,
     "PUT /api/notifications/preferences": SIGNED_IN,
     "GET /api/notifications/-/health": EVERYBODY,
+    "GET /api/notifications/-/metrics": GROUP,
     "GET /api/notifications/-/openapi.json": EVERYBODY,
     "GET /api/notifications/-/dead-letters": GROUP,
     "POST /api/notifications/-/dead-letters/{letter_id}/redrive": GROUP,
@@ -109,6 +111,7 @@ TABLE = {
     "POST /api/patients/-/dead-letters/{letter_id}/discard": GROUP,
     "GET /api/patients/-/people/{person_id}": {"auth"},
     "GET /api/patients/-/health": EVERYBODY,
+    "GET /api/patients/-/metrics": GROUP,
     "GET /api/patients/-/openapi.json": EVERYBODY,
 }
 
