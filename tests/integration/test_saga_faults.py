@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from shared import saga_store
+from infra.chaos.arm import Faults
+from shared import faults, saga_store
 from shared.errors import Conflict
 from shared.messages import Envelope
 from shared.saga import Orchestrator, Saga
@@ -46,6 +48,20 @@ def test_lost_command_is_sent_again(world: World) -> None:
     assert 1 == len(set(sent))
     assert len(sent) > 1
     assert "COMPLETED" == world.status(thing)
+
+
+def test_a_step_that_dies_before_its_commit_is_taken_again(world: World, tmp_path: Path) -> None:
+    """Whoever dies with the next step written and not committed leaves the saga as it was."""
+    armed = Faults(tmp_path)
+    armed.arm("saga.continued", "error")
+    with faults.installed(tmp_path):
+        thing = world.start()
+        world.bus.drain()
+        assert (True, "RUNNING") == (armed.hit("saga.continued"), world.status(thing))
+        world.pass_time(seconds=30)
+    assert "COMPLETED" == world.status(thing)
+    effects = world.effects(thing)
+    assert len(effects) == len(set(effects))
 
 
 def test_everything_delivered_twice(world: World) -> None:
