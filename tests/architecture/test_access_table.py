@@ -95,6 +95,7 @@ TABLE = {
     "POST /api/notifications/{notification_id}/read": SIGNED_IN,
     "GET /api/notifications/preferences": SIGNED_IN,
     "PUT /api/notifications/preferences": SIGNED_IN,
+    "GET /api/notifications/-/people/{person_id}": {"auth"},
     "GET /api/notifications/-/health": EVERYBODY,
     "GET /api/notifications/-/metrics": GROUP,
     "GET /api/notifications/-/openapi.json": EVERYBODY,
