@@ -57,7 +57,7 @@ class Platform:
         self.app = self._app()
         self.client = self.app.test_client()
         self.away: set[str] = set()
-        """Services that do not answer the others."""
+        """Services that answer no other and take no message."""
         self._introduce()
 
     def _install(self, name: str, url: str) -> Database:
@@ -73,6 +73,8 @@ class Platform:
         name = topic if topic.startswith(f"{service.name}.") else f"{service.name}.{topic}"
 
         def receiver(body: bytes) -> int:
+            if service.name in self.away:
+                return 503
             service.deliver(body)
             return 204
 

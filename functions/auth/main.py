@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from functions.auth import api, handlers, jobs, privacy, sagas
 from functions.auth.service.keys import verification_keys
+from functions.auth.store.erasures import unanswered
 from shared.runtime import Service
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ service = Service(
     "auth",
     api=api.api,
     handlers=handlers.on,
-    sagas=[sagas.registration],
+    sagas=sagas.sagas,
     jobs=jobs.jobs,
     privacy=privacy.privacy,
+    gauges=(unanswered,),
     keys=verification_keys,
 )
 

@@ -173,7 +173,9 @@ def test_a_registration_under_way_is_not_deactivated(platform: Platform) -> None
     with pytest.raises(Conflict):
         staff.deactivate(patient, ROOT)
     platform.drain()
-    assert "COMPLETED" == (sagas.registration.show(registration) or {})["status"]
+    found = sagas.show(registration)
+    assert found is not None
+    assert "ACTIVE" == found.status
     staff.deactivate(patient, ROOT)
 
 

@@ -48,7 +48,7 @@ def test_a_registration_ends_active_with_a_profile(platform: Platform) -> None:
     platform.drain()
     ended = _status(platform, made)
     assert "ACTIVE" == ended["status"]
-    assert ["DONE"] * 3 == [step["state"] for step in ended["steps"]]
+    assert ["DONE"] * 4 == [step["state"] for step in ended["steps"]]
     token = platform.token("new@example.com")
     profile = platform.call("GET", f"/api/patients/{made['patient_id']}", token=token).json or {}
     assert ("Ana", "Popescu", CNP, "new@example.com") == (
@@ -124,7 +124,7 @@ def test_a_refused_profile_removes_the_user(platform: Platform) -> None:
     made = platform.register("again@example.com", national_id="5010101123455")
     ended = _status(platform, made)
     assert "FAILED" == ended["status"]
-    assert ["UNDONE", "REFUSED", "SKIPPED"] == [step["state"] for step in ended["steps"]]
+    assert ["UNDONE", "REFUSED", "SKIPPED", "SKIPPED"] == [step["state"] for step in ended["steps"]]
     assert not db.all("select 1 from patients where patient_id = :p", p=made["patient_id"])
     assert not platform.databases["auth"].all(
         "select 1 from users where email = 'again@example.com'"

@@ -88,9 +88,10 @@ class StepState(BaseModel):
 
 
 class Registration(BaseModel):
-    """How far a registration is."""
+    """How far a registration is; ACTIVE as soon as the person may come in, even while an e-mail
+    is still to be sent."""
 
-    status: Literal["PENDING", "ACTIVE", "FAILED"]
+    status: sagas.Status
     steps: list[StepState]
 
 
@@ -121,15 +122,12 @@ def register(body: Register) -> Reply[Registering]:
 )
 def follow_registration(registration_id: UUID) -> Registration:
     """How far a registration is; its id is known to who began it only."""
-    found = sagas.registration.show(registration_id)
+    found = sagas.show(registration_id)
     if found is None:
         raise NotFound("There is no such registration.")
-    status: Literal["PENDING", "ACTIVE", "FAILED"] = "PENDING"
-    if found["status"] in ("COMPLETED", "FAILED"):
-        status = "ACTIVE" if found["status"] == "COMPLETED" else "FAILED"
     return Registration(
-        status=status,
-        steps=[StepState(name=s["name"], state=s["state"]) for s in found["steps"]],
+        status=found.status,
+        steps=[StepState(name=name, state=state) for name, state in found.steps],
     )
 
 

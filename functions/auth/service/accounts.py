@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -32,6 +34,7 @@ from shared.tokens import Tokens
 
 __all__ = [
     "EmailTaken",
+    "Invitation",
     "InvitationUsed",
     "NationalIdTaken",
     "accept_invitation",
@@ -40,6 +43,8 @@ __all__ = [
     "create_user",
     "follow_national_id",
     "invitation_link",
+    "keep_invitation",
+    "new_invitation",
     "remove_user",
     "translated",
     "unique",
@@ -147,13 +152,22 @@ def activate_user(person_id: UUID, tx: Tx) -> list[Event]:
     return [UserActivated(person_id=person_id, language=row["language"])]
 
 
-def invitation_link(tx: Tx, person_id: UUID, key: SigningKey) -> str:
-    """A new one-time link signed by ``key``, which was looked up before the transaction began;
-    the token stands behind ``#``, so that no server logs it."""
+@dataclass(frozen=True)
+class Invitation:
+    """A one-time link by which a person sets the first password."""
+
+    id: UUID
+    person_id: UUID
+    expires_at: datetime
+    link: str
+
+
+def new_invitation(person_id: UUID, key: SigningKey) -> Invitation:
+    """A link signed by ``key``; it works once ``keep_invitation`` has committed. The token stands
+    behind ``#``, so that no server logs it."""
     now = clock().now()
     expires = now + domain.INVITATION_LIFE
     invitation = uuid4()
-    sessions.insert_invitation(tx, invitation, person_id, expires)
     token = sign(
         {
             "iss": config().token_issuer,
@@ -166,7 +180,20 @@ def invitation_link(tx: Tx, person_id: UUID, key: SigningKey) -> str:
         key,
         typ=_INVITATION_TYP,
     )
-    return f"{config().public_url}/invitation#{token}"
+    link = f"{config().public_url}/invitation#{token}"
+    return Invitation(invitation, person_id, expires, link)
+
+
+def keep_invitation(tx: Tx, invitation: Invitation) -> None:
+    """Let the link work for the person, whose account exists."""
+    sessions.insert_invitation(tx, invitation.id, invitation.person_id, invitation.expires_at)
+
+
+def invitation_link(tx: Tx, person_id: UUID, key: SigningKey) -> str:
+    """A new link for an account; ``key`` was looked up before the transaction began."""
+    invitation = new_invitation(person_id, key)
+    keep_invitation(tx, invitation)
+    return invitation.link
 
 
 def accept_invitation(token: str, password: str, email: str | None) -> None:
