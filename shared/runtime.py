@@ -16,6 +16,8 @@ from uuid import uuid4
 from shared import dead_letters, idempotency, log
 from shared.access import public
 from shared.audit import acting_as_service
+from shared.audit_seals import Place, seal
+from shared.blobs import blobs
 from shared.bus import BusUnavailable, parse_push, publisher
 from shared.config import AUDIENCE, check, config, deployed
 from shared.contracts.auth import AccessRevoked
@@ -233,7 +235,11 @@ class Service:
         def new_key() -> int:
             return rotate(database(self.name), vault(self.name))
 
+        def seal_audit() -> int:
+            return seal(Place(self.name, database(self.name), vault(self.name), blobs()))
+
         for job in (
+            Job("seal-audit", timedelta(minutes=1), seal_audit),
             Job("sweep", timedelta(seconds=1), sweep),
             Job("forget", timedelta(hours=1), forget),
             Job("service-key", timedelta(days=1), new_key),
@@ -284,9 +290,7 @@ class Service:
 
         add_dead_letter_routes(api, self.on, lambda: database(self.name))
         add_metrics_route(api, lambda: database(self.name), self.gauges)
-        add_privacy_routes(
-            api, self.privacy, lambda: database(self.name), lambda: vault(self.name)
-        )
+        add_privacy_routes(api, self.privacy, lambda: database(self.name), lambda: vault(self.name))
         if self.sagas:
             add_saga_routes(api, self.orchestrator)
 
