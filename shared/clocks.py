@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-__all__ = ["Clock", "Hlc", "SystemClock", "clock", "hlc", "set_clock"]
+__all__ = ["Clock", "Hlc", "SystemClock", "clock", "hlc", "moment", "set_clock"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -97,6 +97,11 @@ _hlc = Hlc()
 def hlc() -> Hlc:
     """The hybrid clock of this process."""
     return _hlc
+
+
+def moment(stamp: str) -> datetime:
+    """When ``stamp`` was made, by the clock of who made it. Raises ValueError."""
+    return _EPOCH + _parse(stamp)[0] * _MILLISECOND
 
 
 def _text(ms: int, count: int) -> str:

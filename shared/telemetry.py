@@ -103,9 +103,8 @@ METRICS: dict[str, Metric] = {
         "gauge", "s", "Age of the oldest erasure that is not answered."
     ),
 }
-"""Every figure there is. A test compares it with the code."""
+"""Every figure there is; others are not kept. A test compares it with the code."""
 
-_UNKNOWN = Metric("counter", "1", "")
 serving_name: ContextVar[str] = ContextVar("serving_name", default="unknown")
 """The service at work: several may share a process."""
 
@@ -148,8 +147,11 @@ os.register_at_fork(after_in_child=_begin)
 
 
 def counted(name: str, value: int = 1, **attributes: str | int) -> None:
-    """Add ``value`` to a counter. Never raises: counting must not break what it counts."""
+    """Add ``value`` to a counter of METRICS. Never raises: it must not break what it counts."""
     process = _process
+    metric = METRICS.get(name)
+    if metric is None or metric.kind != "counter":
+        return
     with process.lock:
         series, key = _series(process, name, attributes)
         found = series.get(key, 0)
@@ -158,13 +160,16 @@ def counted(name: str, value: int = 1, **attributes: str | int) -> None:
 
 
 def timed(name: str, seconds: float, **attributes: str | int) -> None:
-    """Add a duration to a histogram (one that is negative, by clocks that differ, is 0)."""
+    """Add a duration to a histogram of METRICS (a negative one, of clocks that differ, is 0)."""
     process = _process
+    metric = METRICS.get(name)
+    if metric is None or metric.kind != "histogram":
+        return
     with process.lock:
         series, key = _series(process, name, attributes)
         found = series.get(key)
         if found is None:
-            bounds = METRICS.get(name, _UNKNOWN).bounds
+            bounds = metric.bounds
             found = series[key] = Distribution(bounds, [0] * (len(bounds) + 1), 0.0)
         if isinstance(found, Distribution):
             seconds = max(seconds, 0.0)

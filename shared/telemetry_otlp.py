@@ -40,7 +40,6 @@ __all__ = ["Exporter"]
 _SCOPE = InstrumentationScope("dentalhelp")
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
 _KINDS = {"server": SpanKind.SERVER, "consumer": SpanKind.CONSUMER}
-_UNTOLD = telemetry.Metric("counter", "1", "")
 # Python's keywords know no dots.
 _NAMES = {
     name.replace(".", "_"): name
@@ -112,7 +111,7 @@ def _figures(figures: Figures, now: int) -> list[Metric]:
     began = telemetry.started_at()
     found = []
     for name, series in figures.items():
-        metric = METRICS.get(name, _UNTOLD)
+        metric = METRICS[name]
         counts = [
             NumberDataPoint(_named(key), began, now, value)
             for key, value in series.items()
@@ -142,7 +141,7 @@ def _figures(figures: Figures, now: int) -> list[Metric]:
 def _gauges(gauges: Mapping[str, float] | None, now: int) -> list[Metric]:
     found = []
     for name, value in (gauges or {}).items():
-        metric = METRICS.get(name, _UNTOLD)
+        metric = METRICS[name]
         point = NumberDataPoint({}, None, now, value)  # type: ignore[arg-type]  # a gauge has no start
         found.append(Metric(name, metric.about, metric.unit, Gauge([point])))
     return found

@@ -13,12 +13,11 @@ from shared.access import GROUP, roles
 from shared.db import Database
 from shared.errors import Unavailable
 from shared.http import Api, Reply
-from shared.telemetry import METRICS, Attributes, Distribution, Figures, Gauges, Metric
+from shared.telemetry import METRICS, Attributes, Distribution, Figures, Gauges
 
 __all__ = ["add_metrics_route", "kit_gauges", "read_gauges", "rendered"]
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
-_UNTOLD = Metric("counter", "1", "")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 # Counting stops here: who has this many needs no exact number.
 _ENOUGH = 10_000
@@ -90,7 +89,7 @@ def rendered(service: str, figures: Figures, gauges: Mapping[str, float]) -> str
     for name in sorted(figures):
         lines += _family(name, figures[name])
     for name in sorted(gauges):
-        metric = METRICS.get(name, _UNTOLD)
+        metric = METRICS[name]
         full = _full(name, metric.unit)
         lines += [f"# HELP {full} {metric.about}", f"# TYPE {full} gauge"]
         lines.append(f"{full} {_number(gauges[name])}")
@@ -98,7 +97,7 @@ def rendered(service: str, figures: Figures, gauges: Mapping[str, float]) -> str
 
 
 def _family(name: str, series: Mapping[Attributes, int | Distribution]) -> Iterator[str]:
-    metric = METRICS.get(name, _UNTOLD)
+    metric = METRICS[name]
     full = _full(name, metric.unit) + ("_total" if metric.kind == "counter" else "")
     yield f"# HELP {full} {metric.about}"
     yield f"# TYPE {full} {metric.kind}"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from functions.patient.service import registration
+from shared.clocks import clock, moment
 from shared.contracts.auth import EmailUpdated
 from shared.contracts.patient import CreatePatient, RemovePatient
 from shared.db import Tx
 from shared.errors import Reject
 from shared.inbox import Subscriptions
 from shared.messages import Metadata
+from shared.telemetry import timed
 
 __all__ = ["on"]
 
 on = Subscriptions("patient")
+
+_LAG = "dentalhelp.email.replica.lag"
 
 
 @on.command(CreatePatient, sender="auth")
@@ -33,3 +37,5 @@ def follow_email(event: EmailUpdated, tx: Tx, meta: Metadata) -> None:
     if meta.aggregate_version is None:
         raise Reject("an e-mail address without the version it is from")
     registration.follow_email(event.person_id, event.email, meta.aggregate_version, tx)
+    changed_at = moment(meta.hlc)
+    tx.after(lambda: timed(_LAG, (clock().now() - changed_at).total_seconds()))

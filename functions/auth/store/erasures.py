@@ -26,6 +26,7 @@ __all__ = [
     "parts",
     "since",
     "tell",
+    "unanswered",
     "unsigned",
 ]
 
@@ -162,6 +163,19 @@ def give_up(tx: Tx, erasure_id: UUID, service: str) -> None:
         id=erasure_id,
         service=service,
     )
+
+
+def unanswered(db: Database) -> dict[str, float | None]:
+    """Gauges: how many services have yet to answer, and for how many seconds the first has."""
+    row = db.one(
+        "select count(*) as services, coalesce(extract(epoch from"
+        " clock_timestamp() - min(e.requested_at)), 0)::float8 as age"
+        " from erasure_services s join erasures e on e.id = s.erasure_id where s.state = 'PENDING'"
+    )
+    return {
+        "dentalhelp.erasures.unanswered": row["services"] if row else None,
+        "dentalhelp.erasures.unanswered.age": row["age"] if row else None,
+    }
 
 
 def since(db: Database, moment: datetime) -> list[Row]:
