@@ -201,6 +201,7 @@ def discard(db: Database, identity: str) -> None:
 
 def _note_failure(db: Database, identity: str, reason: str, entry: Statement) -> None:
     def work(tx: Tx) -> None:
+        tx.keep()
         failed = Statement(_FAILED, {"id": identity, "reason": _storable(reason)[:2000]})
         if tx.batch(failed, entry)[0].count == 0:
             raise NotFound("Somebody else has dealt with this dead letter.")

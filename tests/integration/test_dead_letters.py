@@ -52,8 +52,8 @@ class Bytes:
         return self._attributes
 
 
-def moved(person: UUID | str, version: int = 5) -> Envelope:
-    """The news of another e-mail address."""
+def moved(person: UUID | str, version: int | None = 5) -> Envelope:
+    """The news of another e-mail address; without a version it can never be handled."""
     event = EmailUpdated(person_id=UUID(str(person)), email=NEW)
     return envelope(event, source="auth", version=version)
 
@@ -164,16 +164,29 @@ def test_what_took_effect_already_is_a_duplicate(platform: Platform, admin: str)
 
 def test_what_fails_again_stays_with_its_new_reason(platform: Platform, admin: str) -> None:
     """409 says why, the letter counts the attempt, and the audit keeps it."""
-    env = moved(uuid4())
-    bare = env.model_copy(
-        update={"metadata": env.metadata.model_copy(update={"aggregate_version": None})}
-    )
-    letter = park(platform, bare)
+    env = moved(uuid4(), version=None)
+    letter = park(platform, env)
     reason = "an e-mail address without the version it is from"
     assert (409, reason) == redrive(platform, admin, letter)
     shown = next(item for item in listed(platform, admin) if item["id"] == letter)
     assert (6, reason) == (shown["attempts"], shown["reason"])
     assert [("redrive", env.payload["person_id"], True)] == audited(platform, letter)
+
+
+def test_a_redrive_may_be_repeated_with_its_key(platform: Platform, admin: str) -> None:
+    """With an Idempotency-Key the same redrive tells the same, and a failure still counts."""
+    person = platform.register("with.a.key@example.com")["patient_id"]
+    good, bad = moved(person), moved(uuid4(), version=None)
+    park(platform, good)
+    park(platform, bad)
+
+    def post(env: Envelope) -> int:
+        path, key = f"{LETTERS}/{env.event_id}/redrive", {"Idempotency-Key": f"once-{env.event_id}"}
+        return platform.call("POST", path, token=admin, headers=key).status_code
+
+    assert [200, 200, 409, 409] == [post(good), post(good), post(bad), post(bad)]
+    left = stored(platform, str(bad.event_id))
+    assert (None, 7) == (stored(platform, str(good.event_id)), left and left["attempts"])
 
 
 def test_a_command_answers_its_saga_also_when_redriven(platform: Platform, admin: str) -> None:
