@@ -126,7 +126,10 @@ class Database:
 
     def apart(self, work: Callable[[Tx], T], *, isolation: Isolation = "REPEATABLE READ") -> T:
         """``transaction`` for what must stand whatever becomes of the request at hand, and is
-        used before that ends (a key that will sign its answer)."""
+        used before that ends (a key that will sign its answer).
+
+        Under REPEATABLE READ what the request holds already does not see it.
+        """
         held, self._local.held = self._held(), None
         beside = held is not None and held.tx is not None
         try:
