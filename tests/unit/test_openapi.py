@@ -55,6 +55,17 @@ def test_an_operation_says_what_it_takes_and_gives() -> None:
     assert answers["409"]["description"] == "Slot taken: The slot is gone."
 
 
+def test_posts_may_carry_an_idempotency_key() -> None:
+    """Each POST, and nothing else, documents the header, 409 and 422."""
+    for methods in DOCUMENT["paths"].values():
+        for method, operation in methods.items():
+            named = [p["name"] for p in operation.get("parameters", ()) if p["in"] == "header"]
+            assert (method == "post") == ("Idempotency-Key" in named)
+    answers = DOCUMENT["paths"]["/api/examples/open"]["post"]["responses"]
+    assert "Idempotency in progress" in answers["409"]["description"]
+    assert "Idempotency key reused" in answers["422"]["description"]
+
+
 def test_query_parameters_stand_one_by_one() -> None:
     """A query model is shown as its parameters, with their bounds and defaults."""
     parameters = {
