@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from functions.auth import api, handlers, jobs, privacy, sagas
 from functions.auth.service.keys import verification_keys
 from functions.auth.store.erasures import unanswered
-from functions.auth.store.erasures import unanswered
 from shared.runtime import Service
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ service = Service(
     sagas=sagas.sagas,
     jobs=jobs.jobs,
     privacy=privacy.privacy,
-    gauges=(unanswered,),
     gauges=(unanswered,),
     keys=verification_keys,
 )
