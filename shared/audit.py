@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 from uuid import UUID
 
 from shared import log
-from shared.db import Tx
+from shared.db import Database, Row, Tx
 from shared.errors import Invalid
 from shared.identity import Caller
 from shared.wire import Statement
@@ -24,6 +24,7 @@ __all__ = [
     "PURPOSES",
     "Acting",
     "Action",
+    "accesses",
     "acting",
     "acting_as_service",
     "acting_in",
@@ -51,6 +52,15 @@ _ENTRY = f"""
 insert into audit_log ({_COLUMNS})
 values (:audit_actor, :audit_service, :audit_roles, :audit_person, :audit_action, :audit_what,
         {_ENTRY_PURPOSE}, :audit_correlation)
+"""  # nosec B608
+
+# Who looks is a row, too: in the same statement, so that it is not among what is shown.
+_ACCESSES = f"""
+with noted as ({_ENTRY})
+select id, at, actor, service, roles, action, what, purpose
+  from audit_log
+ where person_id = :audit_person and (:before::bigint is null or id < :before)
+ order by id desc limit :limit
 """  # nosec B608
 
 
@@ -162,10 +172,20 @@ def who() -> dict[str, Any]:
 
 def entry(person: UUID | None, action: Action, what: str) -> Statement:
     """The statement that adds one row, to travel with others."""
-    params = {"audit_person": person, "audit_action": action, "audit_what": what}
-    return Statement(_ENTRY, {**who(), **params})
+    return Statement(_ENTRY, _parameters(person, action, what))
 
 
 def record(tx: Tx, person: UUID | None, action: Action, what: str) -> None:
     """Add one row in the transaction that changes ``what`` of ``person``."""
     tx.batch(entry(person, action, what))
+
+
+def accesses(db: Database, person: UUID, *, before: int | None, limit: int) -> list[Row]:
+    """Who did what with the data of ``person``, newest first: up to ``limit`` rows with an id
+    below ``before``. To look is an access itself."""
+    noted = _parameters(person, "read", "access log")
+    return db.all(_ACCESSES, before=before, limit=limit, **noted)
+
+
+def _parameters(person: UUID | None, action: Action, what: str) -> dict[str, Any]:
+    return {**who(), "audit_person": person, "audit_action": action, "audit_what": what}

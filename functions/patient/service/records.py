@@ -9,14 +9,15 @@ from uuid import UUID
 
 from functions.patient.domain import Anamnesis, Record, changed
 from functions.patient.store import records
-from shared.audit import record
+from shared import audit
 from shared.contracts.patient import AnamnesisUpdated, NationalIdCorrected, PatientUpdated
 from shared.crypto import Subject
 from shared.db import Row, Tx, UniqueViolation
 from shared.errors import NotFound, StaleVersion
+from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
 from shared.runtime import database, vault
 
-__all__ = ["change", "read", "read_anamnesis", "write_anamnesis"]
+__all__ = ["accesses", "change", "read", "read_anamnesis", "write_anamnesis"]
 
 
 def read(patient_id: UUID, *, anamnesis: bool) -> Record:
@@ -54,7 +55,7 @@ def change(patient_id: UUID, version: int, wanted: Mapping[str, Any], *, anamnes
             records.refused(error)
         if new is None:
             raise StaleVersion
-        record(tx, patient_id, "write", "profile")
+        audit.record(tx, patient_id, "write", "profile")
         tx.emit(PatientUpdated(patient_id=patient_id, fields=names), version=new)
         if "national_id" in names:
             number = profile.national_id
@@ -74,11 +75,20 @@ def write_anamnesis(patient_id: UUID, version: int, anamnesis: Anamnesis) -> Rec
         new = records.update_anamnesis(tx, key, patient_id, version, anamnesis)
         if new is None:
             raise StaleVersion
-        record(tx, patient_id, "write", "anamnesis")
+        audit.record(tx, patient_id, "write", "anamnesis")
         tx.emit(AnamnesisUpdated(patient_id=patient_id), version=new)
         return replace(old, version=new, anamnesis=anamnesis)
 
     return database("patient").transaction(work)
+
+
+def accesses(patient_id: UUID, query: PageQuery) -> Page[Row]:
+    """Who did what with the record, newest first: as shared.audit has it. Raises BadRequest."""
+    before = decode_cursor(query.cursor, tuple[int])[0] if query.cursor else None
+    rows = audit.accesses(database("patient"), patient_id, before=before, limit=query.limit + 1)
+    shown = rows[: query.limit]
+    more = len(rows) > query.limit
+    return Page(items=shown, next_cursor=encode_cursor((shown[-1]["id"],)) if more else None)
 
 
 def _record(row: Row | None) -> tuple[Record, Subject]:
