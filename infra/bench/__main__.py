@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from infra.bench import (
     cold,
     duplicates,
+    erasure,
     get_patient,
     latency,
     memory,
@@ -33,6 +34,7 @@ ROWS: Mapping[str, Callable[[Place], list[Figure]]] = {
     "saga": saga.run,
     "duplicates": duplicates.run,
     "search": search.run,
+    "erasure": erasure.run,
 }
 
 
