@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -32,6 +33,7 @@ from shared.errors import NotFound, Unavailable
 from shared.messages import envelope
 from shared.privacy import guard
 from shared.runtime import database, vault
+from shared.telemetry import counted
 from shared.types import Language
 
 __all__ = ["send_due"]
@@ -94,11 +96,11 @@ def _send(row: Row, mailer: Mailer) -> bool:
         mailer.send(message, sender=sender, recipient=address)
     except Unavailable as away:
         deliveries.postpone(db, row, _AWAY_S)
-        log.warning("mail", outcome="postponed", kind=row["kind"], reason=type(away).__name__)
+        _noted(log.warning, "postponed", row, type(away).__name__)
         raise _Later from None
     except _Nobody as nobody:
         deliveries.skip(db, row, str(nobody))
-        log.info("mail", outcome="skipped", kind=row["kind"], reason=str(nobody))
+        _noted(log.info, "skipped", row, str(nobody))
         return False
     except MailRefused as refused:
         _give_up(row, str(refused))
@@ -108,6 +110,10 @@ def _send(row: Row, mailer: Mailer) -> bool:
         if failure.away:
             # The others would meet it, too.
             raise _Later from None
+        return False
+    except Exception as error:  # noqa: BLE001 -- one that always fails must end, too
+        log.error("mail_failed", exc=error, kind=row["kind"])
+        _put_off(row, type(error).__name__)
         return False
     faults.point("mail.accepted")
     return _mark(row)
@@ -157,9 +163,9 @@ def _compose(row: Row, address: str, language: Language, link: str | None) -> Em
     message["Date"] = format_datetime(clock().now())
     message["Message-ID"] = f"<{row['id']}@{domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notes, please
-    message["Content-Language"] = language
     message.set_content(content.text, cte="quoted-printable")
     message.add_alternative(content.html, subtype="html", cte="quoted-printable")
+    message["Content-Language"] = language  # last: whatever is said of the content is moved inside
     return message
 
 
@@ -180,7 +186,7 @@ def _mark(row: Row) -> bool:
         return True
 
     marked = database("notification").transaction(work, isolation="READ COMMITTED")
-    log.info("mail", outcome="sent", kind=row["kind"])
+    _noted(log.info, "sent", row, None)
     return marked
 
 
@@ -192,7 +198,7 @@ def _put_off(row: Row, reason: str) -> None:
         return
     wait = delay_after(attempts, random.random())  # nosec B311
     deliveries.failed(database("notification"), row, reason, wait)
-    log.warning("mail", outcome="failed", kind=row["kind"], reason=reason, attempts=attempts)
+    _noted(log.warning, "failed", row, reason)
 
 
 def _give_up(row: Row, reason: str) -> None:
@@ -210,4 +216,9 @@ def _give_up(row: Row, reason: str) -> None:
             store_in(tx, vault("notification"), letter)
 
     database("notification").transaction(work, isolation="READ COMMITTED")
-    log.error("mail", outcome="dead", kind=row["kind"], reason=reason)
+    _noted(log.error, "dead", row, reason)
+
+
+def _noted(say: Callable[..., None], outcome: str, row: Row, reason: str | None) -> None:
+    say("mail", outcome=outcome, kind=row["kind"], attempts=row["attempts"], reason=reason)
+    counted("dentalhelp.mail.sent", outcome=outcome)

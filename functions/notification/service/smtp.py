@@ -10,9 +10,10 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from shared import log
 
-__all__ = ["MailFailed", "MailRefused", "Mailer"]
+__all__ = ["TIMEOUT_S", "MailFailed", "MailRefused", "Mailer"]
 
-_TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0
+"""How long the provider may take for each answer, in seconds."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -98,9 +99,9 @@ class Mailer:
         smtp: smtplib.SMTP
         if self._url.scheme == "smtps":
             context = ssl.create_default_context()
-            smtp = smtplib.SMTP_SSL(host, port, timeout=_TIMEOUT_S, context=context)
+            smtp = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=context)
         else:
-            smtp = smtplib.SMTP(host, port, timeout=_TIMEOUT_S)
+            smtp = smtplib.SMTP(host, port, timeout=TIMEOUT_S)
         try:
             if self._starttls:
                 smtp.starttls(context=ssl.create_default_context())

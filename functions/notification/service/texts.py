@@ -19,7 +19,7 @@ from shared.types import Language
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["in_app", "mail"]
+__all__ = ["action", "in_app", "mail"]
 
 _FOLDER = Path(__file__).resolve().parents[1] / "templates"
 
@@ -46,10 +46,16 @@ def mail(kind: Kind, language: Language, link: str | None = None) -> Content:
             subject=subject,
             paragraphs=paragraphs,
             link=link,
-            action=None if link is None else _line(_block(kind, language, "action", **facts)),
+            action=None if link is None else action(kind, language),
         )
     )
     return Content(subject, "\n\n".join(paragraphs) + "\n", html)
+
+
+@cache
+def action(kind: Kind, language: Language) -> str:
+    """What following the link of this kind does. Raises KeyError for a kind without one."""
+    return _line(_block(kind, language, "action"))
 
 
 def _block(kind: Kind, language: Language, name: str, **facts: str) -> str:

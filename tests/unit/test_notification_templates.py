@@ -1,0 +1,138 @@
+"""Every text in every language: complete, escaped, the same in both parts, about nobody."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from itertools import pairwise, product
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from jinja2 import UndefinedError
+
+from functions.notification.domain import Content, Kind
+from functions.notification.service import texts
+from shared.types import Language
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+WITH_LINK: tuple[Kind, ...] = ("INVITATION",)
+LINK = "https://clinic.example/_local/invitation#token=a.b-c_d&x=%20'\"<y>"
+EVERY = list(product(LANGUAGES, KINDS))
+FOLDER = Path(texts.__file__).parents[1] / "templates"
+
+
+class _Shown(HTMLParser):
+    """What a reader sees of HTML, and where its links lead."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text: list[str] = []
+        self.links: list[str] = []
+        self.tags: set[str] = set()
+        self._title = False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self._title = tag == "title"
+        self.links += [value or "" for name, value in attrs if name == "href"]
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and not self._title:
+            self.text.append(data.strip())
+        self._title = False
+
+
+def _mail(kind: Kind, language: Language) -> Content:
+    return texts.mail(kind, language, LINK if kind in WITH_LINK else None)
+
+
+@pytest.mark.parametrize(("language", "kind"), EVERY)
+def test_every_mail_is_complete(language: Language, kind: Kind) -> None:
+    """Subject, text and HTML are there, with nothing of the template's own language left."""
+    mail = _mail(kind, language)
+    assert 10 < len(mail.subject) < 70
+    assert "\n" not in mail.subject
+    assert mail.text.endswith("\n")
+    assert 3 <= mail.text.count("\n\n")
+    for part in (mail.subject, mail.text, mail.html):
+        assert [] == re.findall(r"\{\{|\}\}|\{%|%\}|\{#|None|undefined", part)
+    assert f'<html lang="{language}">' in mail.html
+
+
+@pytest.mark.parametrize(("language", "kind"), EVERY)
+def test_both_parts_say_the_same(language: Language, kind: Kind) -> None:
+    """Whoever reads the plain text misses nothing that stands in the HTML."""
+    mail = _mail(kind, language)
+    shown = _Shown(mail.html)
+    paragraphs = mail.text.strip().split("\n\n")
+    label = [texts.action(kind, language)] if kind in WITH_LINK else []
+    assert sorted([mail.subject, *paragraphs, *label]) == sorted(shown.text)
+
+
+@pytest.mark.parametrize(("language", "kind"), EVERY)
+def test_the_link_stands_in_both_parts(language: Language, kind: Kind) -> None:
+    """Where there is a link both parts carry it whole, escaped where it must be."""
+    mail = _mail(kind, language)
+    wanted = [LINK] if kind in WITH_LINK else []
+    assert wanted == _Shown(mail.html).links
+    assert wanted == [line for line in mail.text.splitlines() if "://" in line]
+    assert {"html", "head", "meta", "title", "body", "div", "h1", "p"} == _Shown(mail.html).tags - {
+        "a"
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_missing_link_is_an_error(language: Language) -> None:
+    """An invitation without its link is not sent as if it had one."""
+    with pytest.raises(UndefinedError):
+        texts.mail("INVITATION", language)
+
+
+@pytest.mark.parametrize(("language", "kind"), EVERY)
+def test_every_text_in_the_app_is_one_line(language: Language, kind: Kind) -> None:
+    """A title and a sentence or two, which need no layout."""
+    title, text = texts.in_app(kind, language)
+    assert title == _mail(kind, language).subject
+    assert 30 < len(text) < 300
+    assert text == " ".join(text.split())
+    assert "." == text[-1]
+
+
+def test_languages_differ() -> None:
+    """No text was copied from one language into another and forgotten."""
+    for kind in KINDS:
+        said = [texts.in_app(kind, language) for language in LANGUAGES]
+        mails = [_mail(kind, language) for language in LANGUAGES]
+        assert len(LANGUAGES) == len({text for _, text in said})
+        assert len(LANGUAGES) == len({mail.subject for mail in mails})
+        paragraphs = [set(mail.text.split("\n\n")) - {LINK} for mail in mails]
+        assert all(not a & b for a, b in pairwise(paragraphs))
+
+
+def test_romanian_has_its_letters() -> None:
+    """Romanian is written with comma-below s and t, never the cedilla that looks like it."""
+    for kind in KINDS:
+        mail = _mail(kind, "ro")
+        assert re.search(r"[ăâîșț]", mail.text)
+        assert not re.search(r"[şţŞŢ]", mail.subject + mail.text)
+
+
+@pytest.mark.parametrize(("language", "kind"), EVERY)
+def test_no_text_is_clinical(language: Language, kind: Kind) -> None:
+    """A mail is read in passing, and by others: it says nothing of teeth, illness or treatment."""
+    clinical = (
+        r"\b(tooth|teeth|treatment|diagnos\w*|allerg\w*|medic\w*|anamnes\w*|"
+        r"dinte|dinți|tratament\w*|alergi\w*|boal\w*|gigi|perawatan|alergi|penyakit|obat)\b"
+    )
+    mail = _mail(kind, language)
+    assert [] == re.findall(clinical, f"{mail.subject} {mail.text}", re.IGNORECASE)
+
+
+def test_there_is_a_file_for_every_kind_and_nothing_else() -> None:
+    """A kind without its template, or a template without its kind, is a mistake."""
+    expected = {f"{language}/{kind.lower()}.txt" for language, kind in EVERY} | {"layout.html"}
+    found = {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.*")}
+    assert expected == found
