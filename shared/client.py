@@ -3,8 +3,9 @@
     client("notification").get("auth", f"/-/contacts/{person_id}")
 
 A call knows when to stop: it has one deadline, repeats only what may be repeated, and leaves a
-service alone that has failed again and again. An answer is believed only as far as its status and
-its JSON; nothing of it is quoted in an error.
+service alone that has failed again and again. Few calls go out at once: on one machine all services
+share their threads, and if calls held them all, nobody would be left to answer. An answer is
+believed only as far as its status and its JSON; nothing of it is quoted in an error.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -31,6 +33,8 @@ __all__ = ["Client", "client", "install_transport"]
 _ATTEMPTS = 4
 _FAILURES = 5  # calls in a row, each in spite of its repetitions
 _LEFT_ALONE_S = 10.0
+_AT_ONCE = 4  # of a process, half of whose threads stay free to answer
+_PATIENCE_S = 0.1
 _FIRST_WAIT_S = 0.05
 _LEAST_S = 0.02  # an attempt with less time than this is not worth beginning
 _AGAIN = frozenset({502, 503, 504})
@@ -44,6 +48,7 @@ _PROBLEMS: dict[int, type[Problem]] = {
 
 _transport: Transport = http
 _breakers: dict[str, CircuitBreaker] = {}
+_slots = BoundedSemaphore(_AT_ONCE)
 
 
 def install_transport(transport: Transport | None) -> None:
@@ -106,13 +111,16 @@ def _away(target: str) -> Unavailable:
 
 
 def _guarded(target: str, call: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
-    """``call`` unless ``target`` has failed too often of late. Raises Unavailable."""
+    """``call`` unless ``target`` failed too often of late or others crowd. Raises Unavailable."""
     from pybreaker import CircuitBreaker, CircuitBreakerError
 
     breaker = _breakers.get(target)
     if breaker is None:
         made = CircuitBreaker(_FAILURES, _LEFT_ALONE_S, throw_new_error_on_trip=False)
         breaker = _breakers.setdefault(target, made)
+    if not _slots.acquire(timeout=_PATIENCE_S):
+        log.warning("call_crowded_out", target=target)
+        raise Unavailable("Too many calls of other services at once.", service=target)
     try:
         # Not breaker.call, which lets one thread at a time through.
         with breaker.calling():
@@ -123,6 +131,8 @@ def _guarded(target: str, call: Callable[[], tuple[int, bytes]]) -> tuple[int, b
     except NoAnswer as failure:
         log.warning("call_failed", target=target, reason=failure.reason)
         raise _away(target) from None
+    finally:
+        _slots.release()
 
 
 def _repeated(url: str, headers: Mapping[str, str], deadline: float) -> tuple[int, bytes]:

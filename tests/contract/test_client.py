@@ -83,17 +83,26 @@ def test_connections_are_kept(server: Server) -> None:
     assert (5, 1) == (len(server.asked), server.connections)
 
 
-def test_many_threads_call_at_once(server: Server) -> None:
-    """Calls do not wait for each other, not even for a slow one."""
-    meeting = threading.Barrier(8, timeout=5)
+def test_a_few_calls_go_out_at_once(server: Server) -> None:
+    """Calls do not wait for each other; one more than four is refused, not kept waiting."""
+    inside, leave = threading.Barrier(5, timeout=10), threading.Event()
 
     def answer(handler: Handler) -> None:
-        meeting.wait()
-        says(200, b"8")(handler)
+        inside.wait()
+        leave.wait(10)
+        says(200, b"4")(handler)
 
     server.script = [answer]
-    with ThreadPoolExecutor(8) as pool:
-        assert [8] * 8 == [one.result() for one in [pool.submit(get) for _ in range(8)]]
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(get, timeout=10) for _ in range(4)]
+        inside.wait()
+        with pytest.raises(Unavailable) as caught:
+            get(timeout=10)
+        assert "auth" == caught.value.extra["service"]
+        leave.set()
+        assert [4] * 4 == [one.result() for one in calls]
+    server.script = [says(200, b"5")]
+    assert 5 == get()
 
 
 @pytest.mark.parametrize("failure", [says(502), says(503), says(504), resets, raw(b"")])
