@@ -35,6 +35,10 @@ class Story:
     registration_id: str = ""
     refresh_token: str = ""
     etag: str = ""
+    addresses: list[str] = field(default_factory=list)
+    """Every e-mail address the person has had; the last one counts."""
+    erasure_id: str = ""
+    receipt: str = ""
 
     def ask(
         self,
