@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 from pydantic_core import to_json
 
 from shared import faults, log, saga_store
+from shared.audit import acting_as_service
 from shared.clocks import clock
 from shared.contracts.saga import SagaReplied
 from shared.crypto import Vault
@@ -133,7 +134,8 @@ class Orchestrator:
             return
         now = clock().now()
         run.held.append(Replied(event.step, event.action, event.outcome, event.problem_type))
-        self._continue(tx, run, None, now)
+        with acting_as_service(self.service):
+            self._continue(tx, run, None, now)
         saga_store.save(tx, run, now)
         faults.point("saga.continued")
 
