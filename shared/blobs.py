@@ -89,7 +89,8 @@ def _open(url: str) -> Any:
         return from_url(url, mkdir=True)
     return from_url(
         url,
-        client_options={"timeout": _TIMEOUT, "connect_timeout": "2s"},
+        # Whoever sets another endpoint than the cloud's own (AWS_ENDPOINT) says http or https.
+        client_options={"timeout": _TIMEOUT, "connect_timeout": "2s", "allow_http": True},
         retry_config={"max_retries": 3, "retry_timeout": _GIVE_UP},
     )
 
