@@ -78,7 +78,11 @@ _LIVE = """
 select i.version,
        (select count(*) from notifications n
          where n.person_id = i.person_id and n.read_at is null) as unread,
-       (select coalesce(jsonb_agg(to_jsonb(p) order by p.created_at desc, p.id desc), '[]')
+       (select coalesce(jsonb_agg(jsonb_build_object(
+                 'id', p.id, 'kind', p.kind,
+                 'created_at', to_char(p.created_at at time zone 'UTC',
+                                       'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+               order by p.created_at desc, p.id desc), '[]')
           from (select n.id, n.kind, n.created_at from notifications n
                  where n.person_id = i.person_id
                  order by n.created_at desc, n.id desc limit 20) p) as latest
