@@ -22,7 +22,10 @@ _PUSH_EMAIL = "bus@dentalhelp.local"
 # A Unix socket's whole path has at most 104 (macOS) or 108 (Linux) bytes.
 _LONGEST_SOCKET_DIR = 60
 # What a process needs from whoever started the platform; everything else stays outside.
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "SYSTEMROOT")
+_PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "JAVA_HOME", "SYSTEMROOT"),
+    *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"),
+)
 
 
 @dataclass(frozen=True)

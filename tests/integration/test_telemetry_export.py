@@ -250,11 +250,13 @@ def test_gauges_leave_with_a_job(collector: Collector) -> None:
     assert "dentalhelp.dead_letters" not in collector.points("patient")
 
 
-@pytest.mark.parametrize("fault", ["refuses", "hangs", "down"])
+@pytest.mark.parametrize("fault", ["refuses", "is busy", "hangs", "down"])
 def test_a_collector_that_fails_costs_a_moment(collector: Collector, fault: str) -> None:
     """The request goes on; what was lost is counted and the next sending has new spans only."""
     if fault == "refuses":
         collector.status = 400
+    elif fault == "is busy":
+        collector.status = 503
     elif fault == "hangs":
         collector.pause = 3.0
     else:
