@@ -78,8 +78,8 @@ def invite(profile: dict[str, Any]) -> tuple[UUID, UUID, str]:
 
     def work(tx: Tx) -> tuple[UUID, UUID, str]:
         invitation = accounts.new_invitation(uuid7(), key)
-        # No password yet. The link waits with the saga's other data, sealed, for its step.
-        data = {**profile, "password_hash": None, "link": invitation.link}
+        # The link waits with the saga's other data, sealed, for its step.
+        data = {**profile, "link": invitation.link}
         patient_id, registration_id = _start(saga, tx, invitation.person_id, data)
         accounts.keep_invitation(tx, invitation)
         return patient_id, registration_id, invitation.link
