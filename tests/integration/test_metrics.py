@@ -213,7 +213,10 @@ def test_sealed_audit_rows_are_not_unsealed(kit_db: Callable[[], str]) -> None:
         " values (now() - interval '1 hour', 'read', 'profile', 'TREAT')"
     )
     assert (kit_gauges(db)["dentalhelp.audit.unsealed.age"] or 0) >= 3_600
-    db.all("insert into audit_seals select 1, tx, id, 1, '', '', '', now() from audit_log")
+    db.all(
+        "insert into audit_seals (number, after_tx, after_id, upto_tx, upto_id, entries, root,"
+        " previous, mac, sealed_at) select 1, '0', 0, tx, id, 1, '', '', '', now() from audit_log"
+    )
     assert kit_gauges(db)["dentalhelp.audit.unsealed.age"] == 0
 
 
