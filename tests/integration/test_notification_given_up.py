@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
+from functions.notification.main import service
 from functions.notification.store import deliveries
 from shared.contracts.auth import EmailUpdated, PasswordChanged
+from shared.contracts.gdpr import GdprDataDeletion
 from shared.contracts.notification import SendInvitation
+from shared.db import Tx
+from shared.inbox import receive
+from shared.messages import envelope
 from tests.mail_server import MailServer
 from tests.notification_stack import Clinic
 
@@ -183,3 +191,42 @@ def test_nothing_is_sent_to_who_was_erased(clinic: Clinic, mail: MailServer, adm
     assert {0} == set(_rows(clinic, nia).values())
     assert 0 == clinic.send_now()
     assert [] == [sent for sent in mail.mails if "nia@" in sent.to]
+
+
+def test_an_erasure_waits_for_a_mail_that_is_being_marked(
+    clinic: Clinic, mail: MailServer, admin: str
+) -> None:
+    """Whoever marks a mail as sent touches the person's row: the erasure takes that, too."""
+    ola = clinic.person("ola@example.com")
+    mail.replies["ola@example.com"] = "451 4.3.0 busy"
+    clinic.happens(PasswordChanged(person_id=ola))
+    clinic.db.all("update deliveries set due_at = clock_timestamp() where person_id = :p", p=ola)
+    row = deliveries.claim(clinic.db)
+    assert row is not None
+    event = GdprDataDeletion(
+        erasure_id=uuid4(),
+        patient_id=ola,
+        reason="CONSENT_WITHDRAWN",
+        requested_at=datetime.now(UTC),
+    )
+    env = envelope(event, source="auth")
+    threads = []
+
+    def erase() -> None:
+        outcomes.append(receive(clinic.db, service.on, env, replied=lambda *_: None))
+        clinic.db.close()
+
+    def mark(tx: Tx) -> int | None:
+        sent = deliveries.sent(tx, row)
+        threads.append(threading.Thread(target=erase))
+        threads[-1].start()
+        # pg_locks is read anew by each statement; pg_stat_activity once in a transaction.
+        while not tx.value("select count(*) from pg_locks where not granted"):
+            time.sleep(0.01)
+        return sent
+
+    outcomes: list[str] = []
+    assert clinic.db.transaction(mark, isolation="READ COMMITTED") is not None
+    threads[0].join()
+    assert ["handled"] == outcomes
+    assert {0} == set(_rows(clinic, ola).values())

@@ -128,12 +128,14 @@ def _composed(row: Row, mailer: Mailer) -> tuple[EmailMessage, str] | None:
         contact = client("notification").get("auth", f"/-/contacts/{row['person_id']}")
     except NotFound:
         raise _Nobody("no account") from None
+    if contact["email"] is None and row["recipient"] == "CURRENT":
+        raise _Nobody("no address")
     mailer.open()
     # The last look before it leaves: somebody who was erased meanwhile is written to no more.
     found = deliveries.confirm(database("notification"), row)
     if found is None:
         return None
-    address, link = contact["email"], None
+    address, link = str(contact["email"]), None
     if found["address"] is not None or found["link"] is not None:
         try:
             key = vault("notification").subject(
@@ -143,8 +145,6 @@ def _composed(row: Row, mailer: Mailer) -> tuple[EmailMessage, str] | None:
             link = key.unseal("link", found["link"])
         except Unreadable:
             raise _Nobody("no key") from None
-    if address is None:
-        raise _Nobody("no address")
     return _compose(row, address, cast("Language", contact["language"]), link), address
 
 
