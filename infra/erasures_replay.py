@@ -36,7 +36,7 @@ def main() -> int:
     except (NotThere, Away) as fault:
         print(fault, file=sys.stderr)
         return 1
-    print(f"{done['replayed']} erasures are applied again.")
+    print(f"Erasures applied again: {done['replayed']}")
     for unreadable in done["unreadable"]:
         print(f"This entry of the ledger cannot be read: {unreadable}", file=sys.stderr)
     return 1 if done["unreadable"] else 0

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.$name import api, handlers
+from functions.$name import api, handlers, privacy
 from shared.runtime import Service
 
 if TYPE_CHECKING:
     from flask import Request, Response
 
-service = Service("$name", api=api.api, handlers=handlers.on)
+service = Service("$name", api=api.api, handlers=handlers.on, privacy=privacy.privacy)
 
 
 def http(request: Request) -> Response:
@@ -27,6 +27,20 @@ def http(request: Request) -> Response:
 def events(request: Request) -> Response:
     """The target of pushes and schedules."""
     return service.events(request)
+'''
+
+_PRIVACY = '''"""What $name knows about people: nothing so far.
+
+A table that holds personal data is declared with ``Personal``; docs/kit.md shows how.
+"""
+
+from __future__ import annotations
+
+from shared.privacy import Privacy
+
+__all__ = ["privacy"]
+
+privacy = Privacy(impersonal=frozenset({"$name"}))
 '''
 
 _API = '''"""The HTTP edge of $name."""
@@ -226,6 +240,7 @@ FILES = {
     "functions/$name/service.py": _SERVICE,
     "functions/$name/store.py": _STORE,
     "functions/$name/handlers.py": _HANDLERS,
+    "functions/$name/privacy.py": _PRIVACY,
     "functions/$name/migrations/0001_records.sql": _MIGRATION,
     "functions/$name/README.md": _README,
     "shared/contracts/$name.py": _CONTRACT,

@@ -167,14 +167,14 @@ def test_the_command_replays_and_names_what_it_cannot_read(
     with _served(platform) as url:
         monkeypatch.setenv("URL", url)
         assert 0 == erasures_replay.main()
-        assert "1 erasures are applied again." in capsys.readouterr().out
+        assert "Erasures applied again: 1\n" in capsys.readouterr().out
         ledger = Path(unquote(urlsplit(config().blobs_url).path)) / "erasures"
         damaged = ledger / "2999" / "01" / "01" / f"29990101T000000.000000Z-{uuid4()}.json"
         damaged.parent.mkdir(parents=True)
         damaged.write_text("{}")
         assert 1 == erasures_replay.main()
         told = capsys.readouterr()
-    assert "1 erasures are applied again." in told.out
+    assert "Erasures applied again: 1\n" in told.out
     assert damaged.name in told.err
 
 
