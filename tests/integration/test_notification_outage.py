@@ -178,3 +178,22 @@ def test_what_is_settled_is_forgotten_after_a_quarter(clinic: Clinic, mail: Mail
     assert ([], ["PENDING"]) == (clinic.states(kim), clinic.states(lou))
     mail.replies.clear()
     assert 1 == clinic.send_now()
+
+
+def test_a_mail_that_cannot_be_made_does_not_hold_up_the_others(
+    clinic: Clinic, mail: MailServer
+) -> None:
+    """A fault of ours is counted like the provider's, so that it ends, and the next one leaves."""
+    mia, ned = clinic.person("mia@example.com"), clinic.person("ned@example.com")
+    mail.stop()
+    for person in (mia, ned):
+        clinic.happens(PasswordChanged(person_id=person))
+    # What an older version of the service may have left.
+    clinic.db.all("update deliveries set kind = 'GONE', attempts = 3 where person_id = :p", p=mia)
+    mail.start()
+    assert 1 == clinic.send_now()
+    assert ["SENT"] == clinic.states(ned)
+    assert [("PENDING", 4, "TemplateNotFound")] == [
+        (row["state"], row["attempts"], row["reason"]) for row in clinic.deliveries(mia)
+    ]
+    clinic.db.all("delete from deliveries where person_id = :p", p=mia)
