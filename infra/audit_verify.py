@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from infra import manifest
-from shared.audit_seals import START, Place, Position, Seal, beginning, digest, folder, path
+from shared.audit_seal import START, Position, Seal, beginning, folder, path
+from shared.audit_seals import Place, digest
 from shared.blobs import Blobs, blobs
 from shared.config import MissingSettings, config
 from shared.crypto import Vault
@@ -29,7 +30,8 @@ __all__ = ["Finding", "Report", "main", "verify"]
 
 What = Literal["changed", "removed", "inserted", "truncated", "forged"]
 _SEALS = """
-select number, upto_tx::text as upto_tx, upto_id, entries, root, previous, mac, sealed_at
+select number, after_tx::text as after_tx, after_id, upto_tx::text as upto_tx, upto_id, entries,
+       root, previous, mac, sealed_at
   from audit_seals where number >= :start and number < :stop
 """
 _NEWEST = "select coalesce(max(number), 0) as number from audit_seals"
@@ -111,9 +113,9 @@ class _Check:
         number = seal.number
         if self._root is not None and seal.previous != self._root:
             self._add(number, "forged", "it does not follow the seal before")
-        if self._after is None:
-            return
-        root, entries, _ = digest(self._place.db, seal.previous, self._after, seal.upto)
+        if self._after is not None and seal.after > self._after:
+            self._add(number, "forged", "it leaves rows out")
+        root, entries, _ = digest(self._place.db, seal.previous, seal.after, seal.upto)
         self.report.entries += entries
         if entries < seal.entries:
             self._add(number, self._gone(number), f"{entries} of {seal.entries} rows are left")

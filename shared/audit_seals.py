@@ -11,33 +11,21 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from dataclasses import replace
+from typing import NamedTuple
 
 from shared import log
+from shared.audit_seal import START, Position, Seal, beginning
 from shared.blobs import Blobs
 from shared.crypto import Vault
-from shared.db import Database, Row
+from shared.db import Database, Tx
 from shared.leases import Lease, LeaseLost, release, take
 
-__all__ = [
-    "START",
-    "ForeignAnchor",
-    "Position",
-    "Seal",
-    "beginning",
-    "digest",
-    "folder",
-    "path",
-    "seal",
-]
+__all__ = ["ForeignAnchor", "Place", "digest", "seal"]
 
 BATCH = 50_000
 _PAGE = 5_000
 _LEASE_S = 60.0
-_PURPOSE = "audit"
 
 
 class Place(NamedTuple):
@@ -48,15 +36,6 @@ class Place(NamedTuple):
     vault: Vault
     store: Blobs
 
-
-class Position(NamedTuple):
-    """A place in the order in which rows are sealed."""
-
-    tx: int
-    id: int
-
-
-START = Position(0, 0)
 
 # Every column, as text that does not depend on the session.
 _ROWS = """
@@ -72,7 +51,8 @@ _FIELDS = (
     *("action", "what", "purpose", "correlation_id"),
 )
 _NEWEST = """
-select number, upto_tx::text as upto_tx, upto_id, entries, root, previous, mac, sealed_at
+select number, after_tx::text as after_tx, after_id, upto_tx::text as upto_tx, upto_id, entries,
+       root, previous, mac, sealed_at
   from audit_seals order by number desc limit 1
 """
 # All transactions before xmin have ended: no older row can appear any more.
@@ -80,97 +60,16 @@ _NOW = """
 select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, clock_timestamp() as now
 """
 _KEEP = """
-insert into audit_seals (number, upto_tx, upto_id, entries, root, previous, mac, sealed_at)
-values (:number, :upto_tx::xid8, :upto_id, :entries, :root, :previous, :mac, :sealed_at)
+insert into audit_seals (number, after_tx, after_id, upto_tx, upto_id, entries, root, previous,
+                         mac, sealed_at)
+values (:number, :after_tx::xid8, :after_id, :upto_tx::xid8, :upto_id, :entries, :root, :previous,
+        :mac, :sealed_at)
 on conflict (number) do nothing
 """
 
 
 class ForeignAnchor(Exception):
     """Where the next seal belongs lies an object that this service did not make."""
-
-
-@dataclass(frozen=True)
-class Seal:
-    """The rows after the seal before, up to ``upto``: how many, and their digest."""
-
-    service: str
-    number: int
-    upto: Position
-    entries: int
-    previous: bytes
-    """The digest of the seal before."""
-    root: bytes
-    sealed_at: datetime
-    mac: bytes = b""
-
-    @classmethod
-    def of(cls, service: str, row: Row) -> Self:
-        """From a row of ``audit_seals``."""
-        fields = {name: row[name] for name in ("number", "entries", "previous", "root", "mac")}
-        upto = Position(int(row["upto_tx"]), row["upto_id"])
-        return cls(service=service, upto=upto, sealed_at=row["sealed_at"], **fields)
-
-    @classmethod
-    def parse(cls, data: bytes) -> Self:
-        """From an anchor. Raises ValueError."""
-        try:
-            found: Mapping[str, Any] = json.loads(data)
-            return cls(
-                service=str(found["service"]),
-                number=int(found["number"]),
-                upto=Position(*map(int, found["upto"])),
-                entries=int(found["entries"]),
-                previous=bytes.fromhex(found["previous"]),
-                root=bytes.fromhex(found["root"]),
-                sealed_at=datetime.fromisoformat(found["sealed_at"]),
-                mac=bytes.fromhex(found["mac"]),
-            )
-        except (KeyError, TypeError) as fault:
-            raise ValueError("not an anchor") from fault
-
-    def anchor(self) -> bytes:
-        """The object outside the database."""
-        return json.dumps(self._shown(), sort_keys=True).encode()
-
-    @property
-    def path(self) -> str:
-        """Where the anchor lies."""
-        return path(self.service, self.number)
-
-    def vouched(self, vault: Vault) -> Self:
-        """This seal with the service's word for it. Raises Unavailable."""
-        return replace(self, mac=vault.mac(_PURPOSE, self._content()))
-
-    def genuine(self, vault: Vault) -> bool:
-        """Whether it has the service's word. Raises Unavailable."""
-        return vault.vouched(_PURPOSE, self._content(), self.mac)
-
-    def _content(self) -> bytes:
-        return replace(self, mac=b"").anchor()
-
-    def _shown(self) -> dict[str, Any]:
-        shown = {
-            name: value.hex() if isinstance(value, bytes) else value
-            for name, value in asdict(self).items()
-        }
-        at = self.sealed_at.astimezone(UTC).isoformat(timespec="microseconds")
-        return {**shown, "upto": [str(self.upto.tx), str(self.upto.id)], "sealed_at": at}
-
-
-def folder(service: str) -> str:
-    """Where the anchors of a service lie."""
-    return f"audit/{service}"
-
-
-def path(service: str, number: int) -> str:
-    """Where the anchor of seal ``number`` lies; paths sort as numbers do."""
-    return f"{folder(service)}/{number:010}.json"
-
-
-def beginning(service: str) -> bytes:
-    """What the first seal follows."""
-    return hashlib.sha256(f"dentalhelp audit {service}".encode()).digest()
 
 
 def digest(
@@ -237,45 +136,64 @@ def _next(place: Place, lease: Lease, batch: int) -> int:
     if not entries:
         return 0
     number = last.number + 1 if last else 1
-    made = Seal(service, number, end, entries, previous, root, now["now"])
-    made = made.vouched(place.vault)
-    if not place.store.create(made.path, made.anchor()):
-        made = _adopted(place, made, after)
+    made = Seal(service, number, after, end, entries, previous, root, now["now"])
+    seals = _anchored(place, made)
 
-    def keep(tx: Any) -> None:
+    def keep(tx: Tx) -> None:
         lease.hold(tx)
-        tx.run(
-            _KEEP,
-            number=made.number,
-            upto_tx=str(made.upto.tx),
-            upto_id=made.upto.id,
-            entries=made.entries,
-            root=made.root,
-            previous=made.previous,
-            mac=made.mac,
-            sealed_at=made.sealed_at,
-        )
+        for made in seals:
+            tx.run(
+                _KEEP,
+                number=made.number,
+                after_tx=str(made.after.tx),
+                after_id=made.after.id,
+                upto_tx=str(made.upto.tx),
+                upto_id=made.upto.id,
+                entries=made.entries,
+                root=made.root,
+                previous=made.previous,
+                mac=made.mac,
+                sealed_at=made.sealed_at,
+            )
 
     db.transaction(keep, isolation="READ COMMITTED")
-    return made.entries
+    return seals[-1].entries
 
 
-def _adopted(place: Place, made: Seal, after: Position) -> Seal:
-    """The seal that lies where ``made`` was to be created: of a run that ended in between."""
+def _anchored(place: Place, made: Seal) -> list[Seal]:
+    """The seals to keep, of which the last one is over rows as they are.
+
+    Usually that is ``made``. Where its anchor exists already, a run ended before the row was kept,
+    and the anchor is adopted. If it is over other rows than there are, the database was restored to
+    before it (or the rows were tampered with). It is adopted, too, so that verification names it,
+    and the rows come under a seal behind all of these.
+    """
+    seals: list[Seal] = []
+    while True:
+        made = made.vouched(place.vault)
+        if place.store.create(made.path, made.anchor()):
+            return [*seals, made]
+        found = _ours(place, made)
+        seals.append(found)
+        if digest(place.db, found.previous, found.after, found.upto)[0] == found.root:
+            return seals
+        log.error("audit_contradicts_anchor", service=made.service, number=made.number)
+        root, _, _ = digest(place.db, found.root, made.after, made.upto)
+        made = replace(made, number=made.number + 1, previous=found.root, root=root)
+
+
+def _ours(place: Place, made: Seal) -> Seal:
+    """The anchor that lies where ``made`` was to be created. Raises ForeignAnchor."""
     try:
         found = Seal.parse(place.store.get(made.path) or b"")
     except ValueError:
         found = None
-    ours = found and (found.service, found.number, found.previous) == (
-        made.service,
-        made.number,
-        made.previous,
-    )
-    if found is None or not ours or not found.genuine(place.vault):
+    if (
+        found is None
+        or (found.service, found.number) != (made.service, made.number)
+        or found.previous != made.previous
+        or not found.genuine(place.vault)
+    ):
         log.error("audit_anchor_foreign", service=made.service, number=made.number)
         raise ForeignAnchor
-    root, _, _ = digest(place.db, found.previous, after, found.upto)
-    if root != found.root:
-        # Somebody was faster than the row. It is kept as it is: verification names it.
-        log.error("audit_contradicts_anchor", service=made.service, number=made.number)
     return found

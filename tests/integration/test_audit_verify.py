@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from infra import manifest
 from infra.audit_verify import main
-from infra.local import databases, postgres, preflight
+from infra.local import databases, defunct, postgres, preflight
 from infra.local.keyring import Keyring
 from shared import audit
 from shared.audit_seals import Place, seal
@@ -34,6 +35,15 @@ def no_cache() -> Iterator[None]:
         cached.cache_clear()
 
 
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A platform's, which PostgreSQL's own user can reach while other test runs begin."""
+    made = Path(tempfile.mkdtemp(prefix="dentalhelp-audit-"))
+    yield made
+    defunct.kill(made / "postgres")
+    shutil.rmtree(made, ignore_errors=True)
+
+
 def _write(place: Place, seals: int) -> None:
     for _ in range(seals):
         place.db.all(_SHOW, **audit.who())
@@ -45,7 +55,6 @@ def _write(place: Place, seals: int) -> None:
 
 def _platform(directory: Path) -> tuple[postgres.Cluster, str]:
     """A stopped platform whose patient service has two seals; its superuser's URL once started."""
-    directory.mkdir(exist_ok=True)
     names = manifest.service_names()
     keys = Keyring.open(directory, databases.roles(names))
     cluster = postgres.start(directory / "postgres", {"fsync": "off"})
@@ -60,12 +69,12 @@ def _platform(directory: Path) -> tuple[postgres.Cluster, str]:
 
 
 def test_a_platform_is_checked_running_or_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every service gets a line; PostgreSQL afterwards runs as it did before."""
-    monkeypatch.setenv("DATA", str(tmp_path))
-    cluster, url = _platform(tmp_path)
-    with preflight.exclusive(tmp_path, "this test"):
+    monkeypatch.setenv("DATA", str(directory))
+    cluster, url = _platform(directory)
+    with preflight.exclusive(directory, "this test"):
         superuser = Database(url)
         assert 0 == main([])
         superuser.all("update audit_log set what = 'email' where id = 2")
@@ -79,7 +88,7 @@ def test_a_platform_is_checked_running_or_not(
     } <= {line.partition(",")[0] for line in told}
     cluster.stop()
     assert 1 == main([])
-    assert not (tmp_path / "postgres" / "postmaster.pid").exists()
+    assert not (directory / "postgres" / "postmaster.pid").exists()
 
 
 def test_one_service_is_checked_by_its_environment(

@@ -51,6 +51,8 @@ create index audit_log_order on audit_log (tx, id);
 
 create table audit_seals (
   number    integer primary key,
+  after_tx  xid8 not null,
+  after_id  bigint not null,
   upto_tx   xid8 not null,
   upto_id   bigint not null,
   entries   integer not null,
