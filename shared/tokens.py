@@ -174,6 +174,8 @@ class Jwks:
             or jwk.get("crv") != curve
             or jwk.get("use", "sig") != "sig"
             or jwk.get("alg", self.algorithm) != self.algorithm
+            # Published for what it signed once, not for tokens.
+            or jwk.get("retired")
         ):
             return None
         try:

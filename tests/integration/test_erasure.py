@@ -148,11 +148,16 @@ def test_a_receipt_outlives_the_key_that_signed_it(platform: Platform) -> None:
     erasure_id = erase(platform, patient_id, token)
     platform.drain()
     receipt = follow(platform, erasure_id)["receipt"]
+    admin = platform.admin()
+    assert 200 == platform.call("GET", "/api/auth/clinics", token=admin).status_code
     db = platform.databases["auth"]
     db.all("delete from signing_keys")
     keys = jwt.PyJWKSet.from_dict(platform.call("GET", "/api/auth/jwks.json").json or {})
     key = keys[jwt.get_unverified_header(receipt)["kid"]]
     assert erasure_id == jwt.decode(receipt, key, algorithms=["ES256"])["jti"]
+    # It opens nothing any more: whoever may have stolen it can sign no access token.
+    platform.services["auth"].forget_connections()
+    assert 401 == platform.call("GET", "/api/auth/clinics", token=admin).status_code
 
 
 def test_a_message_from_before_changes_nothing(platform: Platform, cluster: Cluster) -> None:

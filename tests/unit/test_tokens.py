@@ -146,7 +146,7 @@ def test_a_malformed_set_is_a_failed_fetch() -> None:
 
 
 def test_keys_that_do_not_fit_are_passed_over() -> None:
-    """Keys of another type, curve or use are not in the set, the good ones are."""
+    """Keys of another type, curve or use, and retired ones, are not in the set, good ones are."""
     good = SigningKey.generate().public_jwk()
     bad = [
         {"kty": "oct", "kid": "a", "k": "AAAA"},
@@ -154,9 +154,10 @@ def test_keys_that_do_not_fit_are_passed_over() -> None:
         {**good, "kid": "c", "alg": "HS256"},
         {**good, "kid": "d", "crv": "P-384"},
         {**good, "kid": "e", "x": "AAAA"},
+        {**good, "kid": "f", "retired": True},
     ]
     jwks = Jwks.of(lambda: [*bad, good])
-    assert [None] * 5 == [jwks.key(str(jwk["kid"])) for jwk in bad]
+    assert [None] * 6 == [jwks.key(str(jwk["kid"])) for jwk in bad]
     assert jwks.key(good["kid"]) is not None
 
 

@@ -23,8 +23,8 @@ _lock = threading.Lock()
 
 
 def verification_keys() -> list[dict[str, Any]]:
-    """The public keys (JWK) of every token and receipt that may still be valid, and of the next
-    token."""
+    """The public keys (JWK) of every token that may still be valid, and of the next one; and
+    those that receipts are checked with, for good."""
     return [row["public"] for row in store.public_keys(database("auth"))]
 
 

@@ -157,9 +157,11 @@ def signing_keys(db: Database) -> list[Row]:
 
 
 def public_keys(db: Database) -> list[Row]:
-    """The public halves: of every key, and of those that signed a receipt once."""
+    """The public halves: of every key, and of those gone that signed a receipt: ``retired``, so
+    that no service takes a token for theirs."""
     return db.all(
-        "select public from signing_keys union all select public from receipt_keys r"
+        "select public from signing_keys"
+        " union all select public || '{\"retired\": true}' from receipt_keys r"
         " where not exists (select from signing_keys k where k.kid = r.kid)"
     )
 
