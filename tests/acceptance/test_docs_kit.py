@@ -13,7 +13,7 @@ import pytest
 import functions
 import shared.contracts
 from infra import migrate
-from shared import runtime
+from shared import handles
 
 ROOT = Path(__file__).resolve().parents[2]
 _FILE = re.compile(r"^`([\w/]+\.(?:py|sql))`\n\n```(?:python|sql)\n(.*?)^```$", re.M | re.S)
@@ -37,7 +37,7 @@ def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / folder)])
     monkeypatch.syspath_prepend(str(tmp_path / "tests/integration"))
     yield files
-    runtime._databases.pop("recall", None)
+    handles._databases.pop("recall", None)
     for name in [name for name in sys.modules if name.startswith(_MODULES)]:
         del sys.modules[name]
     for package, attribute in ((functions, "recall"), (shared.contracts, "recall")):

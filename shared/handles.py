@@ -1,0 +1,61 @@
+"""This process's handles on a service's own things: its database, its outbox, its keys.
+
+Made at first use and shared by every thread; nothing is opened before a statement needs it.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from shared.bus import publisher
+from shared.config import config
+from shared.crypto import Vault
+from shared.db import Database
+from shared.outbox import Outbox
+
+__all__ = ["database", "install", "outbox", "vault"]
+
+_databases: dict[str, Database] = {}
+_vaults: dict[str, Vault] = {}
+_lock = Lock()
+_EMBEDDED_LEASE_S = 0.8
+
+
+def database(service: str) -> Database:
+    """This process's handle on ``service``'s database, with its outbox. Raises MissingSettings."""
+    found = _databases.get(service)
+    if found is None:
+        with _lock:
+            found = _databases.get(service)
+            if found is None:
+                settings = config()
+                bus = publisher(settings.bus_url, poke_socket=settings.bus_poke_socket)
+                # The embedded schedule ticks each second: a short lease mends a crash within two.
+                lease = _EMBEDDED_LEASE_S if settings.env == "embedded" else None
+                box = Outbox(service, bus, lease_s=lease)
+                found = Database(settings.database_url(service), outbox=box)
+                box.bind(found)
+                _databases[service] = found
+    return found
+
+
+def vault(service: str) -> Vault:
+    """The keys of ``service``, in its own database."""
+    found = _vaults.get(service)
+    if found is None:
+        found = _vaults[service] = Vault(database(service))
+    return found
+
+
+def install(service: str, db: Database) -> None:
+    """Use ``db`` for ``service`` from now on (tests and tools)."""
+    _databases[service] = db
+    _vaults.pop(service, None)
+
+
+def outbox(service: str) -> Outbox:
+    """The outbox of ``service``."""
+    box = database(service).outbox
+    if not isinstance(box, Outbox):
+        raise TypeError(f"{service} has no outbox")
+    return box
