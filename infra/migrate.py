@@ -92,6 +92,10 @@ def _grant(tx: Tx, role: str) -> None:
           if to_regclass('audit_log') is not null then
             revoke update, delete on audit_log, audit_seals from "{role}";
           end if;
+          if to_regclass('events') is not null then
+            revoke update, delete on events from "{role}";
+            revoke insert, update, delete on event_epochs from "{role}";
+          end if;
         end $do$''')  # nosec B608
 
 

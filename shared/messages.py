@@ -30,6 +30,7 @@ __all__ = [
     "decode",
     "envelope",
     "personal",
+    "read_payload",
 ]
 
 Payload = dict[str, Any]
@@ -218,20 +219,27 @@ def decode(env: Envelope, known: dict[str, type[Message]]) -> Message:
     cls = known.get(env.event_type)
     if cls is None:
         raise UnknownType(env.event_type)
-    version, payload = env.metadata.schema_version, env.payload
+    return read_payload(cls, env.metadata.schema_version, env.payload)
+
+
+def read_payload(cls: type[Message], version: int, payload: Payload) -> Message:
+    """The message whose ``payload`` was written in ``version``, brought up to date.
+
+    Raises Reject.
+    """
     while version != cls.schema_version:
         upcast = cls.upcasters.get(version)
         if upcast is None:
-            raise Reject(f"{env.event_type}: version {version} is unknown here")
+            raise Reject(f"{cls.type_name()}: version {version} is unknown here")
         try:
             payload, version = upcast(payload), version + 1
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise Reject(f"{env.event_type}: version {version}: {type(error).__name__}") from None
+            raise Reject(f"{cls.type_name()}: version {version}: {type(error).__name__}") from None
     try:
         return _validator(cls)(payload)
     except ValidationError as error:
         # Below the first name there may be a dictionary's keys, which are input.
-        raise Reject(f"{env.event_type}: {_faults(error, depth=1)}") from None
+        raise Reject(f"{cls.type_name()}: {_faults(error, depth=1)}") from None
 
 
 @cache

@@ -11,6 +11,7 @@ from shared.errors import Unavailable
 from shared.wire import Answer, ConnectionLost, Row, SqlError, Statement, Wire
 
 if TYPE_CHECKING:
+    from shared.crypto import Subject
     from shared.messages import Message, SagaContext
 
 __all__ = [
@@ -106,6 +107,8 @@ class Tx:
         """COMMIT has been sent: when the connection breaks now, the outcome is unknown."""
         self.pending: list[Pending] = []
         self.callbacks: list[Callable[[], object]] = []
+        self.keys: dict[UUID, Subject] = {}
+        """Keys of people that it has read, and nothing keeps longer (shared/eventstore.py)."""
         self.held = False
         """Its commit waits for somebody else (shared/held.py)."""
         self.kept = False

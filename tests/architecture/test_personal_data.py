@@ -17,6 +17,8 @@ KIT = {
     "dead_letters": "sealed; an erasure deletes those that name the person",
     "documents": "erased by the service's Privacy.outside",
     "erased_people": "ids only; the tombstones",
+    "event_epochs": "about nobody",
+    "events": "personal fields are sealed with the person's key; structure and counts stay",
     "idempotency_keys": "sealed; an erasure deletes the person's",
     "inbox": "ids of messages",
     "leases": "about nobody",
@@ -26,6 +28,7 @@ KIT = {
     "sagas": "sealed; an erasure empties the person's",
     "schema_migrations": "about nobody",
     "service_keys": "about nobody",
+    "snapshots": "sealed; deleted with the person's key",
     "subject_keys": "an erasure deletes the person's",
 }
 """The kit's own tables, and why none of them keeps anything of a person who was erased."""
@@ -60,7 +63,7 @@ def test_every_table_is_declared(name: str, service_db: Callable[[str], str]) ->
     privacy = _service(name).privacy
     personal = {declared.table for declared in privacy.tables}
     assert set() == personal & privacy.impersonal
-    assert personal | privacy.impersonal == _tables(service_db(name)) - set(KIT)
+    assert (personal | privacy.impersonal) - set(KIT) == _tables(service_db(name)) - set(KIT)
 
 
 @pytest.mark.parametrize("name", service_names())

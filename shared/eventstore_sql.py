@@ -1,0 +1,204 @@
+"""The event store's statements, and how their answers become facts.
+
+PostgreSQL builds one JSON text for all rows of an answer. The driver would make Python objects of
+every column of every row, which costs more than everything else about a long history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from pydantic_core import from_json
+
+from shared.crypto import Subject, Vault
+from shared.messages import Message, UnknownType, read_payload
+
+__all__ = [
+    "APPEND",
+    "READ_EVERY",
+    "READ_SOME",
+    "WHY_NOT",
+    "Cursor",
+    "Recorded",
+    "binding",
+    "decoded",
+    "history_sql",
+]
+
+
+class Cursor(NamedTuple):
+    """A place in the order of all events of one service; compares as the order does."""
+
+    epoch: int
+    tx: int
+    pos: int
+
+    def __str__(self) -> str:
+        """``1-5023-817``: to be stored, and read by ``parse``. Does not sort as text."""
+        return f"{self.epoch}-{self.tx}-{self.pos}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """What ``str`` gave. Raises ValueError."""
+        epoch, tx, pos = map(int, text.split("-"))
+        return cls(epoch, tx, pos)
+
+
+class Recorded(NamedTuple):
+    """A fact as it was stored."""
+
+    category: str
+    id: UUID
+    version: int
+    """Its place in its stream: 1, 2, 3 and so on."""
+    type: str
+    fact: Any
+    """An instance of the fact's class; None when its person was erased."""
+    erased: bool
+    recorded_at: datetime
+    """When we learned of it."""
+    effective_at: datetime
+    """From when on it is so."""
+    person_id: UUID | None
+    actor: UUID | None
+    """Who did it, where a person did."""
+    cursor: Cursor
+
+
+# All facts in one statement. The expected version is compared in it, and with two who expect the
+# same the primary key decides. Nothing is added for somebody who was erased.
+APPEND = """
+with moment as materialized (select clock_timestamp() as now)
+insert into events (category, id, version, type, schema_version, recorded_at, effective_at,
+                    person_id, actor, correlation_id, data, sealed)
+select :category::text, :id::uuid, f.version, f.type, f.schema_version, moment.now,
+       coalesce(:effective::timestamptz, moment.now), :person::uuid, :actor::uuid,
+       :correlation::text, f.data, decode(f.sealed, 'hex')
+  from json_to_recordset(:facts::json)
+       as f (version integer, type text, schema_version smallint, data jsonb, sealed text), moment
+ where :expected::integer = coalesce((select max(version) from events
+                                       where category = :category and id = :id), 0)
+   and not exists (select from erased_people where person_id = :person)
+ order by f.version
+"""
+WHY_NOT = "select exists (select from erased_people where person_id = :person) as erased"
+
+_COLUMNS = (
+    "category, id, version, type, schema_version, recorded_at, effective_at, person_id, actor,"
+    " data, sealed, epoch, tx, pos"
+)
+_ANSWER = """
+select (select json_agg(json_build_array(
+          category, id, version, type, schema_version, recorded_at, effective_at, person_id, actor,
+          data, encode(sealed, 'hex'), epoch, tx::text::bigint, pos)
+          order by {order}) from chosen)::text as events,
+       (select json_object_agg(k.subject, json_build_array(k.version, encode(k.wrapped, 'hex')))
+          from subject_keys k where k.subject in (select person_id from chosen))::text as keys
+"""
+_HISTORY = """
+with chosen as materialized (
+  select {columns} from events where category = :category and id = :id{filters})
+"""
+_FILTERS = {
+    "after_version": "version > :after_version",
+    "until_version": "version <= :until_version",
+    "as_of": "effective_at <= :as_of",
+    "known_at": "recorded_at <= :known_at",
+}
+
+# The gate: an older transaction may still commit before what lies behind it. Its two comparisons
+# of rows are the ends of one range of the index, also while a great deal waits.
+_GATED = """
+  select {columns} from events
+   where {category}(epoch, tx, pos) > (:epoch::integer, :tx::text::xid8, :pos::bigint)
+     and (epoch, tx) < ((select epoch from event_epochs), pg_snapshot_xmin(pg_current_snapshot()))
+   order by epoch, tx, pos limit :limit::integer
+"""
+_OF_ALL = _ANSWER.format(order="epoch, tx, pos")
+_GATED_ROWS = _GATED.format(columns=_COLUMNS, category="")
+_GATED_OF_ONE = _GATED.format(columns=_COLUMNS, category="category = wanted.name and ")
+READ_EVERY = f"with chosen as materialized ({_GATED_ROWS})" + _OF_ALL
+READ_SOME = (
+    f"""
+with chosen as materialized (
+  select one.* from unnest(:categories::text[]) as wanted (name)
+         cross join lateral ({_GATED_OF_ONE}) one
+   order by epoch, tx, pos limit :limit::integer)
+"""
+    + _OF_ALL
+)
+
+
+def history_sql(filters: Mapping[str, Any]) -> str:
+    """One stream's facts where the named ``filters`` (of _FILTERS) hold; they are parameters."""
+    conditions = "".join(f" and {_FILTERS[name]}" for name in filters)
+    order = "effective_at, version" if "as_of" in filters else "version"
+    return _HISTORY.format(columns=_COLUMNS, filters=conditions) + _ANSWER.format(order=order)
+
+
+def decoded(
+    row: Mapping[str, Any], vault: Callable[[], Vault], known: Mapping[str, type[Message]]
+) -> tuple[list[Recorded], dict[UUID, Subject]]:
+    """The facts of one answer in its order, and the keys of the people they are about.
+
+    Raises UnknownType, Reject (a version from the future), Unreadable (not what was stored).
+    """
+    keys = _keys(row["keys"], vault)
+    ids: dict[str | None, UUID | None] = {None: None}
+    found: list[Recorded] = []
+    for (
+        category, text, version, kind, schema_version, recorded, effective, person, actor,
+        data, sealed, *cursor,
+    ) in from_json(row["events"] or "[]"):  # fmt: skip
+        for one in (text, person, actor):
+            if one not in ids:
+                ids[one] = UUID(one)
+        key = None if sealed is None else keys.get(person)
+        erased = sealed is not None and key is None
+        if key is not None:
+            opened = key.unseal(binding(category, text, version, kind), bytes.fromhex(sealed))
+            data.update(from_json(opened or "{}"))
+        fact = None if erased else _fact(known, kind, schema_version, data)
+        found.append(
+            Recorded(
+                category,
+                ids[text],  # type: ignore[arg-type]
+                version,
+                kind,
+                fact,
+                erased,
+                datetime.fromisoformat(recorded),
+                datetime.fromisoformat(effective),
+                ids[person],
+                ids[actor],
+                Cursor(*cursor),
+            )
+        )
+    return found, {UUID(person): key for person, key in keys.items()}
+
+
+def binding(category: str, stream: UUID | str, version: int, kind: str) -> str:
+    """What a fact's sealed part is bound to: its place, so that none can stand in for another."""
+    return f"event {category} {stream} {version} {kind}"
+
+
+def _fact(
+    known: Mapping[str, type[Message]], kind: str, schema_version: int, data: dict[str, Any]
+) -> Message:
+    cls = known.get(kind)
+    if cls is None:
+        raise UnknownType(kind)
+    return read_payload(cls, schema_version, data)
+
+
+def _keys(text: str | None, vault: Callable[[], Vault]) -> dict[str, Subject]:
+    if text is None:
+        return {}
+    keys = vault()
+    return {
+        person: keys.subject(UUID(person), version, bytes.fromhex(wrapped))
+        for person, (version, wrapped) in from_json(text).items()
+    }
