@@ -137,6 +137,7 @@ class Privacy:
     def answer(self, service: str, tx: Tx, event: GdprDataDeletion) -> None:
         """What every service but auth does when a person is to be erased."""
         erased, held = self.erase(tx, event.patient_id, event.erasure_id)
+        record(tx, event.patient_id, "erase", "everything")
         tx.emit(
             GdprDataErased(erasure_id=event.erasure_id, service=service, erased=erased, held=held)
         )
@@ -151,6 +152,7 @@ class Privacy:
 
             def work(tx: Tx, row: Row = row) -> None:
                 erased, held = self.erase(tx, row["person_id"], row["erasure_id"])
+                record(tx, row["person_id"], "erase", "what was held")
                 tx.emit(
                     GdprDataErased(
                         erasure_id=row["erasure_id"], service=service, erased=erased, held=held

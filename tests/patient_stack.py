@@ -100,9 +100,9 @@ class PatientStack:
         """Deliver ``message`` from auth; ``named`` as for ``envelope``."""
         return self.deliver(envelope(message, source="auth", **named))
 
-    def deliver(self, env: Envelope) -> Outcome:
-        """Deliver this very envelope."""
-        return receive(self.db, main.service.on, env, replied=self._replied, topic="auth")
+    def deliver(self, env: Envelope, topic: str = "auth") -> Outcome:
+        """Deliver this very envelope, as it arrives on ``topic``."""
+        return receive(self.db, main.service.on, env, replied=self._replied, topic=topic)
 
     def _replied(self, tx: Tx, env: Envelope, problem: Problem | None) -> None:
         self.refused.append(problem)

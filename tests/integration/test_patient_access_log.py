@@ -8,8 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from shared.clocks import clock
+from shared.contracts.gdpr import GdprDataDeletion
 from shared.contracts.patient import RemovePatient
 from shared.identity import Caller
+from shared.messages import envelope
 from shared.types import uuid7
 from tests.patient_stack import CNPS, PatientStack, person
 
@@ -188,3 +191,23 @@ def test_the_log_outlives_the_patient(stack: PatientStack) -> None:
     stack.command(RemovePatient(patient_id=patient))
     actions = [item["action"] for item in shown(stack, patient)["items"]]
     assert ["erase", "create"] == actions
+
+
+def test_the_log_outlives_an_erasure(stack: PatientStack) -> None:
+    """An erased person's log says that everything was erased, and who had seen it."""
+    patient = stack.register()
+    stack.send("GET", f"/{patient}", by=person("DENTIST"))
+    event = GdprDataDeletion(
+        patient_id=patient,
+        erasure_id=uuid7(),
+        reason="USER_REQUEST_ARTICLE_17",
+        requested_at=clock().now(),
+    )
+    assert "handled" == stack.deliver(envelope(event, source="auth"), topic="gdpr")
+    assert 404 == stack.send("GET", f"/{patient}", by=_ADMIN).status_code
+    found = [(item["action"], item["what"]) for item in shown(stack, patient)["items"]]
+    assert [
+        ("erase", "everything"),
+        ("read", "profile, anamnesis"),
+        ("create", "profile"),
+    ] == found
