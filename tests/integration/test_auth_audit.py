@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from infra.audit_verify import verify
+from shared.audit_seals import Place
+from shared.blobs import Blobs, blobs
+from shared.config import config
+from shared.runtime import vault
 from tests.platform import PASSWORD, Platform, person
 
 
@@ -15,6 +22,18 @@ from tests.platform import PASSWORD, Platform, person
 def platform(service_db: Callable[[str], str]) -> Platform:
     """One platform for the module."""
     return Platform(service_db)
+
+
+@pytest.fixture
+def own_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Blobs]:
+    """Anchors in a directory of the test's own."""
+    with monkeypatch.context() as patch:
+        patch.setenv("BLOBS_URL", tmp_path.as_uri())
+        for cached in (config, blobs):
+            cached.cache_clear()
+        yield blobs()
+    for cached in (config, blobs):
+        cached.cache_clear()
 
 
 Entry = tuple[str, str, UUID | None, str | None]
@@ -173,3 +192,15 @@ def test_an_account_that_is_not_shown_leaves_no_row(platform: Platform) -> None:
     answer = platform.call("GET", f"/api/auth/users/{made[1]}", token=north)
     assert 403 == answer.status_code
     assert before == entries(platform, made[1])
+
+
+def test_every_service_seals_its_log(platform: Platform, own_blobs: Blobs) -> None:
+    """The kit's job does so by the schedule, with the service's own key and anchors."""
+    platform.register("sealed@example.com")
+    for name, service in platform.services.items():
+        deadline = time.monotonic() + 20
+        place = Place(name, platform.databases[name], vault(name), own_blobs)
+        while verify(place).waiting or not verify(place).seals:
+            assert time.monotonic() < deadline
+            service.jobs["seal-audit"].run()
+        assert [] == verify(place).findings
