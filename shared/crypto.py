@@ -87,11 +87,13 @@ class Subject:
 
     def unseal(self, field: str, blob: bytes | None) -> str | None:
         """The text ``seal`` was given. Raises Unreadable if ``blob`` is not this field's."""
-        if blob is None:
-            return None
+        return None if blob is None else self.open(field, blob).decode()
+
+    def open(self, field: str, blob: bytes) -> bytes:
+        """``unseal``, not decoded."""
         if blob[:1] != _FORMAT:
             raise Unreadable
-        return _open(self._aead, blob[1:], self._aad + field.encode()).decode()
+        return _open(self._aead, blob[1:], self._aad + field.encode())
 
 
 class Vault:
@@ -251,8 +253,7 @@ class Vault:
 
 
 def shred(tx: Statements, subject: UUID) -> bool:
-    """Delete the key of ``subject``: all that was sealed for it is unreadable once this commits.
-    True if there was a key."""
+    """Delete the key of ``subject``, and with it all that it sealed; whether there was one."""
     return tx.run("delete from subject_keys where subject = :subject", subject=subject) > 0
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from shared import clocks, log
 from shared.errors import Reject
@@ -30,6 +31,7 @@ __all__ = [
     "decode",
     "envelope",
     "personal",
+    "read_json",
     "read_payload",
 ]
 
@@ -240,6 +242,25 @@ def read_payload(cls: type[Message], version: int, payload: Payload) -> Message:
     except ValidationError as error:
         # Below the first name there may be a dictionary's keys, which are input.
         raise Reject(f"{cls.type_name()}: {_faults(error, depth=1)}") from None
+
+
+def read_json(cls: type[Message], version: int, text: bytes) -> Message:
+    """``read_payload`` of what is not parsed yet: without objects in between, if it is up to date.
+
+    Raises Reject.
+    """
+    if version != cls.schema_version:
+        return read_payload(cls, version, from_json(text))
+    try:
+        return _json_validator(cls)(text)
+    except ValidationError as error:
+        raise Reject(f"{cls.type_name()}: {_faults(error, depth=1)}") from None
+
+
+@cache
+def _json_validator(cls: type[Message]) -> Callable[[bytes], Message]:
+    validate: Callable[[bytes], Message] = cls.__pydantic_validator__.validate_json
+    return validate
 
 
 @cache
