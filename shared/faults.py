@@ -39,6 +39,8 @@ POINTS = {
     "saga.continued": "a saga's next step is written, and the transaction is still open",
     "erasure.requested": "an erasure is written down in auth, and not in the ledger yet",
     "erasure.recorded": "the ledger holds an erasure, and nothing is destroyed yet",
+    "projection.applied": "events are in a read model, and the transaction is still open",
+    "projection.flipped": "a rebuilt read model takes over, and the transaction is still open",
     "mail.accepted": "the provider has a mail, and it is not marked as sent yet",
 }
 
@@ -116,7 +118,8 @@ def _perform(name: str, action: str, cut: Callable[[], None] | None) -> None:
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif action == "stop":
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this thread: with a signal to the process it would go on until another one is stopped.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
     elif action == "error":
         raise Injected(name)
     elif action == "cut" and cut is not None:

@@ -60,6 +60,14 @@ def add_jobs(service: Service) -> None:
         service.jobs["release-holds"] = Job("release-holds", timedelta(hours=1), release)
     if service.sagas:
         service.jobs["sagas"] = Job("sagas", timedelta(seconds=1), service.orchestrator.tick)
+    if service.projections:
+        from shared.projection import catch_up, lags
+
+        def project() -> int:
+            return catch_up(service.projections)
+
+        service.jobs["project"] = Job("project", timedelta(seconds=1), project)
+        service.gauges = (*service.gauges, lags(service.projections))
 
 
 def add_handlers(service: Service) -> None:

@@ -34,6 +34,10 @@ made as (
 select fence from taken union all select fence from made
 """
 _HOLD = "select fence from leases where name = :name and fence = :fence for update"
+_RENEW = """
+update leases set lease_until = clock_timestamp() + make_interval(secs => :seconds)
+ where name = :name and fence = :fence returning fence
+"""
 _RELEASE = "update leases set lease_until = '-infinity' where name = :name and fence = :fence"
 
 
@@ -48,12 +52,15 @@ class Lease:
     name: str
     fence: int
 
-    def hold(self, tx: Tx) -> None:
-        """Nobody takes the lease before ``tx`` ends, even if it has run out by then.
+    def hold(self, tx: Tx, seconds: float | None = None) -> None:
+        """Nobody takes the lease before ``tx`` ends, even if it has run out by then; with
+        ``seconds``, not for that long from now, either.
 
         Raises LeaseLost if somebody took it already.
         """
-        if tx.one(_HOLD, name=self.name, fence=self.fence) is None:
+        mine = {"name": self.name, "fence": self.fence}
+        held = tx.one(_HOLD, **mine) if seconds is None else tx.one(_RENEW, **mine, seconds=seconds)
+        if held is None:
             raise LeaseLost
 
 

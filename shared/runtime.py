@@ -40,6 +40,8 @@ from shared.telemetry_routes import kit_gauges, read_gauges
 if TYPE_CHECKING:
     from flask import Request, Response
 
+    from shared.projection import Projector
+
 __all__ = ["Service", "database", "install", "outbox", "vault"]
 
 
@@ -57,19 +59,20 @@ class Service:
         privacy: Privacy = NO_PERSONAL_DATA,
         needs: Sequence[str] = (),
         gauges: Sequence[Gauges] = (),
+        projections: Sequence[Projector] = (),
         keys: Callable[[], list[dict[str, Any]]] | None = None,
     ) -> None:
         """``needs``: settings besides those that every service needs. ``gauges`` read figures of
-        the service's own. ``keys`` gives the public token keys where they need not be fetched: in
-        auth itself."""
+        the service's own. ``projections`` follow its events. ``keys`` gives the public token keys
+        where they need not be fetched: in auth itself."""
         self.name, self.api, self.privacy = name, api, privacy
         self.on = handlers or Subscriptions(name)
-        self.sagas = sagas
+        self.sagas, self.projections = sagas, projections
         self._keys = keys
         self._once = Once(lambda: database(name), lambda: vault(name))
         self.orchestrator = Orchestrator(name, sagas, self.on, lambda: database(name))
         self.jobs = jobs.entries.copy() if jobs else {}
-        self.gauges = (kit_gauges, *gauges)
+        self.gauges: tuple[Gauges, ...] = (kit_gauges, *gauges)
         if deployed():
             check(name, needs)
         kit.add_jobs(self)

@@ -95,6 +95,9 @@ METRICS: dict[str, Metric] = {
     "dentalhelp.outbox.age": Metric("gauge", "s", "Age of the oldest message not published yet."),
     "dentalhelp.dead_letters": Metric("gauge", "{message}", "Messages that were given up."),
     "dentalhelp.sagas.parked": Metric("gauge", "{saga}", "Sagas that wait for a person."),
+    "dentalhelp.projection.lag": Metric(
+        "gauge", "s", "Age of the oldest event that a projection has not applied."
+    ),
     "dentalhelp.audit.unsealed.age": Metric("gauge", "s", "Age of the oldest unsealed audit row."),
     "dentalhelp.erasures.unanswered": Metric(
         "gauge", "{service}", "Services that have not answered an erasure."

@@ -23,6 +23,7 @@ KIT = {
     "inbox": "ids of messages",
     "leases": "about nobody",
     "outbox": "emptied within seconds; receivers drop what is about the erased",
+    "projections": "about nobody",
     "revocations": "ids only, for minutes",
     "saga_log": "names of steps",
     "sagas": "sealed; an erasure empties the person's",

@@ -1,0 +1,312 @@
+"""Projections: every event applied once and in its order, by whoever is there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from shared.db import Database, Tx
+from shared.eventstore import Recorded, Stream
+from shared.http import Api
+from shared.projection import Projection, Projector, Side, catch_up, lags
+from shared.runtime import Service
+from tests.integration.db_stack import together
+from tests.projection_stack import (
+    Came,
+    Left,
+    Visits,
+    apply,
+    eventually,
+    held_up,
+    in_order,
+    tables,
+    visitor,
+    visits,
+)
+
+
+@pytest.fixture
+def url(kit_db: Callable[[], str]) -> str:
+    """A database with nothing applied yet."""
+    made = kit_db()
+    tables(made)
+    return made
+
+
+@pytest.fixture
+def world(url: str) -> Visits:
+    """The read model in it."""
+    return visits(url)
+
+
+def _applied_everything(world: Visits) -> bool:
+    events = world.db.all("select id, version from events order by tx, pos")
+    return world.applied() == [(row["id"], row["version"]) for row in events]
+
+
+def test_events_are_applied_once_and_in_their_order(world: Visits) -> None:
+    """What was appended shows in the read model, and running again changes nothing."""
+    ana, ion = world.came(2, times=2)
+    world.append(visitor(ana), Left(), Came(name="Ana Pop"), expected=2)
+    assert 6 == world.projector.run()
+    assert 0 == world.projector.run()
+    assert {(ana, "Ana Pop", 3, 1), (ion, "Ana 1", 2, 0)} == {
+        (row["person_id"], row["name"], row["came"], row["gone"]) for row in world.rows()
+    }
+    assert [(ana, 1), (ana, 2), (ion, 1), (ion, 2), (ana, 3), (ana, 4)] == world.applied()
+
+
+def test_another_process_goes_on_where_one_ended(world: Visits) -> None:
+    """The place is in the database: whoever comes next begins behind it."""
+    world.came(2)
+    world.projector.run()
+    [late] = world.came(1)
+    other = visits(world.url)
+    assert (1, (late, 1)) == (other.projector.run(), other.applied()[-1])
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 12, 500])
+def test_portions_join_without_a_seam(world: Visits, limit: int) -> None:
+    """However many events a transaction takes, none is missed or taken twice."""
+    world.came(4, times=3)
+    assert 12 == world.projector.run(limit)
+    assert True is _applied_everything(world)
+
+
+def test_a_run_ends_in_time(world: Visits) -> None:
+    """When its time is over a run finishes its portion and leaves the rest to the next."""
+    world.came(5)
+    assert [2, 2, 1, 0] == [world.projector.run(limit=2, budget_s=0) for _ in range(4)]
+
+
+def test_an_append_is_followed_at_once(world: Visits) -> None:
+    """Who appends finds it in the read model as soon as the transaction has committed."""
+    [ana] = world.came(follow=True)
+    assert {ana: 1} == world.counts()
+
+
+def test_nothing_is_followed_that_was_rolled_back(world: Visits) -> None:
+    """A transaction that fails leaves neither an event nor a row."""
+
+    def work(tx: Tx) -> None:
+        world.projector.follow(tx)
+        person = uuid4()
+        world.store.append(tx, visitor(person), [Came(name="Ana")], expected=0)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        world.db.transaction(work, isolation="READ COMMITTED")
+    assert (0, {}) == (world.projector.run(), world.counts())
+
+
+def test_what_an_older_transaction_holds_back_comes_later(world: Visits) -> None:
+    """Behind an older open transaction nothing is applied, and nothing is lost either."""
+    with held_up(world.db):
+        [ana] = world.came(follow=True)
+        assert (0, {}) == (world.projector.run(), world.counts())
+        assert world.projector.lag(world.db) > 0
+    assert (1, {ana: 1}) == (world.projector.run(), world.counts())
+    assert 0 == world.projector.lag(world.db)
+
+
+def test_events_of_other_categories_are_none_of_its_business(world: Visits) -> None:
+    """They are passed over, and do not count as a delay."""
+    [ana] = world.came()
+    world.projector.run()
+    world.append(Stream("chair", uuid4()), Left())
+    assert (0.0, 0, {ana: 1}) == (
+        world.projector.lag(world.db),
+        world.projector.run(),
+        world.counts(),
+    )
+
+
+def test_many_at_once_never_apply_twice(world: Visits) -> None:
+    """Six threads append and follow while six run: each event is applied once and in order."""
+
+    def appends() -> None:
+        streams = [visitor(uuid4()) for _ in range(4)]
+        for version in range(6):
+            for stream in streams:
+                world.append(stream, Came(name="Ana"), expected=version, follow=True)
+        world.db.close()
+
+    over = threading.Event()
+
+    def runs() -> int:
+        applied = 0
+        while not over.is_set():
+            applied += world.projector.run(limit=7)
+        world.db.close()
+        return applied
+
+    runners: list[object] = []
+    running = threading.Thread(target=lambda: runners.extend(together(*[runs] * 6)))
+    running.start()
+    together(*[appends] * 6)
+    over.set()
+    running.join()
+    assert [int] * 6 == [type(result) for result in runners]
+    world.projector.run()
+    assert True is in_order(world.applied())
+    assert {6} == set(world.counts().values())
+    assert 6 * 4 * 6 == len(world.applied())
+
+
+def test_who_meets_another_at_work_leaves_it_to_that_one(world: Visits) -> None:
+    """A second run returns at once; the first finds what came meanwhile."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    def slowly(tx: Tx, event: Recorded, table: Side) -> None:
+        inside.set()
+        go_on.wait(20)
+        apply(tx, event, table)
+
+    slow = visits(world.url, slowly)
+    world.came()
+    results: list[int] = []
+    working = threading.Thread(target=lambda: results.append(slow.projector.run()))
+    working.start()
+    inside.wait(20)
+    world.came(follow=True)
+    assert 0 == world.projector.run()
+    go_on.set()
+    working.join()
+    # The later event waited behind the gate that the first one's transaction was: not lost.
+    assert 2 == sum(results) + world.projector.run()
+    assert True is _applied_everything(world)
+
+
+def test_a_failure_leaves_no_trace(world: Visits) -> None:
+    """When an event cannot be applied its portion is rolled back, and the error names the event."""
+    world.came(3)
+
+    def refuses(tx: Tx, event: Recorded, table: Side) -> None:
+        apply(tx, event, table)
+        if len(tx.all(f"select from {table}")) == 3:
+            raise KeyError("no")
+
+    failing = visits(world.url, refuses).projector
+    with pytest.raises(KeyError) as failure:
+        failing.run()
+    [note] = failure.value.__notes__
+    assert note.startswith("projection visits, event 1-")
+    assert {} == world.counts()
+    assert (3, True) == (world.projector.run(), _applied_everything(world))
+
+
+def test_one_that_fails_keeps_none_of_the_others(world: Visits) -> None:
+    """Of several projections each has its turn; the failure is told in the end."""
+
+    def refuses(tx: Tx, event: Recorded, table: Side) -> None:
+        raise KeyError("no")
+
+    other = Projection("refused", ["visit"], refuses, ["visits"])
+    refused = Projector(lambda: world.db, world.store, other)
+    [ana] = world.came()
+    with pytest.raises(KeyError):
+        catch_up([refused, world.projector])
+    assert {ana: 1} == world.counts()
+    assert True is ((lags([world.projector, refused])(world.db))["dentalhelp.projection.lag"] > 0)  # type: ignore[operator]
+
+
+def test_an_erasure_before_leaves_nothing_to_apply(world: Visits) -> None:
+    """Events of somebody who was erased are applied without what they said."""
+    ana, ion = world.came(2)
+    world.erase(ana)
+    assert 2 == world.projector.run()
+    assert {ion: 1} == world.counts()
+
+
+def test_an_erasure_under_way_is_waited_for(world: Visits) -> None:
+    """What was readable when it was read is not written after its person was erased."""
+    ana, ion = world.came(2)
+    results: list[int] = []
+
+    def erases(tx: Tx) -> None:
+        from tests.projection_stack import PRIVACY
+
+        PRIVACY.erase(tx, ana, uuid4())
+        running.start()
+        eventually(lambda: _waiting(world.db.twin()) > 0)
+
+    running = threading.Thread(target=lambda: results.append(world.projector.run()))
+    world.db.transaction(erases, isolation="READ COMMITTED")
+    running.join()
+    world.projector.run()
+    assert {ion: 1} == world.counts()
+
+
+def test_an_erasure_waits_for_what_is_being_applied(world: Visits) -> None:
+    """It finds the rows that were made while it was on its way."""
+    [ana] = world.came()
+    erasing: list[threading.Thread] = []
+
+    def slowly(tx: Tx, event: Recorded, table: Side) -> None:
+        apply(tx, event, table)
+        thread = threading.Thread(target=lambda: world.erase(ana))
+        thread.start()
+        erasing.append(thread)
+        eventually(lambda: _waiting(world.db.twin()) > 0)
+
+    assert 1 == visits(world.url, slowly).projector.run()
+    erasing[0].join()
+    assert {} == world.counts()
+    assert [] == world.db.all("select from visits_a union all select from visits_b")
+
+
+def _waiting(db: Database) -> int:
+    found = db.all(
+        "select count(*) as n from pg_locks where locktype = 'advisory' and not granted"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+    db.close()
+    return int(found[0]["n"])
+
+
+def test_the_live_side_is_named(world: Visits) -> None:
+    """Before anything ran and after it, the first side is the live one."""
+    assert "visits_a" == world.projector.table(world.db)
+    world.came(follow=True)
+    assert "visits_a" == world.db.transaction(world.projector.table)
+    assert "order_a" == world.projector.table(world.db).of("order")
+
+
+def test_reading_the_live_side_looks_at_one_table(world: Visits) -> None:
+    """The statement that finds out which side is live uses that side's index, and no other side."""
+    [ana] = world.came(follow=True)
+    source = world.projector.projection.live()
+    plan = world.db.all(
+        f"explain (analyze, costs off, timing off) select * from {source} v where person_id = :id",
+        id=ana,
+    )
+    lines = [line for row in plan for line in map(str.strip, row["QUERY PLAN"].splitlines())]
+    scans = [line for line in lines if " on visits_" in line]
+    assert [True, False] == ["never executed" not in line for line in scans]
+
+
+@pytest.mark.parametrize(
+    ("name", "categories", "table"),
+    [("Visits", ["visit"], "visits"), ("visits", [], "visits"), ("visits", ["visit"], "a; drop")],
+)
+def test_what_cannot_be_a_projection_is_refused(
+    name: str, categories: list[str], table: str
+) -> None:
+    """Names stand in SQL, so they are checked where they are declared."""
+    with pytest.raises(ValueError, match=r"name|needs"):
+        Projection(name, categories, apply, [table])
+
+
+def test_a_service_has_the_job_and_the_gauge_with_its_projections(world: Visits) -> None:
+    """The schedule applies what is left; a service without projections has no such job."""
+    with_some = Service(
+        "visiting", api=Api("visiting", "/api/visiting"), projections=[world.projector]
+    )
+    without = Service("alone", api=Api("alone", "/api/alone"))
+    [ana] = world.came()
+    assert (1, {ana: 1}) == (with_some.jobs["project"].run(), world.counts())
+    assert (False, 1) == ("project" in without.jobs, len(without.gauges))
+    assert [{"dentalhelp.projection.lag": 0.0}] == [g(world.db) for g in with_some.gauges[1:]]
