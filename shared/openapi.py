@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
 
+from shared.audit import PURPOSES
 from shared.errors import (
     BadRequest,
     Forbidden,
@@ -65,6 +66,17 @@ _IDEMPOTENCY_KEY = {
         " the request takes effect once; the first answer comes again with Idempotent-Replayed."
     ),
     "schema": {"type": "string", "maxLength": 257, "examples": ['"8e03978e-40d5-43dd-bc93"']},
+}
+
+_PURPOSE = {
+    "name": "X-Purpose-Of-Use",
+    "in": "header",
+    "required": False,
+    "description": (
+        "What for, in the access log (HL7 v3 PurposeOfUse). By default people ask for their own"
+        " data themselves (PATRQT), dentists treat (TREAT), and all others operate (HOPERAT)."
+    ),
+    "schema": {"type": "string", "enum": sorted(PURPOSES)},
 }
 
 
@@ -174,6 +186,8 @@ def _parameters(
         )
     if route.method == "POST":
         parameters.append(_IDEMPOTENCY_KEY)
+    if not route.access.public:
+        parameters.append(_PURPOSE)
     return parameters
 
 
