@@ -49,10 +49,12 @@ class Stack:
         mode: Mode = "together",
         *,
         environment: Mapping[str, str] | None = None,
+        instances: int = 1,
         restart_after: float = 0.2,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``port`` None: any free one. ``environment``: further variables for every process.
+        """``port`` None: any free one. ``environment``: further variables for every process, with
+        ``{process}`` in place of its name. ``instances``: workers of each target in mode processes.
 
         A process that dies by itself is started again after ``restart_after`` seconds (then ever
         later); one that was killed with ``kill`` stays down. ``say`` hears of deaths.
@@ -61,6 +63,7 @@ class Stack:
         self.port = port or preflight.free_port()
         self.mode = mode
         self._environment = dict(environment or {})
+        self._instances = instances
         self._restart_after = restart_after
         self._say = say
         self._services = manifest.service_names()
@@ -259,7 +262,7 @@ class Stack:
         for service in self._services:
             for target in ("http", "events"):
                 path = socket_path(settings.run_dir, service, target)
-                what = [f"unix:{path}", "1", "target", service, target]
+                what = [f"unix:{path}", str(self._instances), "target", service, target]
                 self._add(f"{service}.{target}", "server", what, settings.services([service]))
         what = [bind, "1", "gateway", str(settings.run_dir), mails]
         self._add("gateway", "server", what, settings.common())
@@ -268,4 +271,5 @@ class Stack:
         self, name: str, module: str, arguments: list[str], environment: Mapping[str, str]
     ) -> None:
         command = [sys.executable, "-m", f"infra.local.{module}", str(os.getpid()), *arguments]
-        self._family.add(name, command, environment)
+        own = {key: value.replace("{process}", name) for key, value in environment.items()}
+        self._family.add(name, command, own)
