@@ -33,6 +33,7 @@ from shared.eventstore_sql import (
 )
 from shared.messages import Message
 from shared.privacy import PersonErased, alive
+from shared.wire import SqlError
 
 __all__ = ["START", "Cursor", "EventStore", "Fact", "Recorded", "Source", "Stream"]
 
@@ -117,9 +118,12 @@ class EventStore:
         except UniqueViolation:
             raise StaleVersion from None
         if added != len(facts):
-            if tx.value(WHY_NOT, person=stream.person):
-                raise PersonErased
-            raise StaleVersion
+            asked = ("category", "id", "person", "expected")
+            why = tx.one(WHY_NOT, **{name: params[name] for name in asked}) or {}
+            if why.get("too_early"):
+                # A serialization failure: the transaction is run again, with a later id.
+                raise SqlError({"C": "40001"})
+            raise PersonErased if why.get("erased") else StaleVersion
         return expected + added
 
     def history(

@@ -68,9 +68,13 @@ class Recorded(NamedTuple):
     cursor: Cursor
 
 
+# A transaction that began to write before the stream's last one did, and appends after it (under
+# READ COMMITTED): in the order of all events its facts would come before those they follow.
+_IN_ORDER = "epoch < (select epoch from event_epochs) or tx <= pg_current_xact_id()"
+
 # All facts in one statement. The expected version is compared in it, and with two who expect the
 # same the primary key decides. Nothing is added for somebody who was erased.
-APPEND = """
+APPEND = f"""
 with moment as materialized (select clock_timestamp() as now)
 insert into events (category, id, version, type, schema_version, recorded_at, effective_at,
                     person_id, actor, correlation_id, data, sealed)
@@ -79,12 +83,17 @@ select :category::text, :id::uuid, f.version, f.type, f.schema_version, moment.n
        :correlation::text, f.data, decode(f.sealed, 'hex')
   from json_to_recordset(:facts::json)
        as f (version integer, type text, schema_version smallint, data jsonb, sealed text), moment
- where :expected::integer = coalesce((select max(version) from events
-                                       where category = :category and id = :id), 0)
+ where :expected::integer = coalesce((select case when {_IN_ORDER} then version else -version end
+                                        from events where category = :category and id = :id
+                                       order by version desc limit 1), 0)
    and not exists (select from erased_people where person_id = :person)
  order by f.version
-"""
-WHY_NOT = "select exists (select from erased_people where person_id = :person) as erased"
+"""  # nosec B608 -- nothing in it comes from outside
+WHY_NOT = f"""
+select exists (select from erased_people where person_id = :person) as erased,
+       exists (select from events where category = :category and id = :id
+                  and version = :expected and not ({_IN_ORDER})) as too_early
+"""  # nosec B608
 
 _COLUMNS = (
     "category, id, version, type, schema_version, recorded_at, effective_at, person_id, actor,"
@@ -133,7 +142,7 @@ with chosen as materialized (
   select one.* from unnest(:categories::text[]) as wanted (name)
          cross join lateral ({_GATED_OF_ONE}) one
    order by epoch, tx, pos limit :limit::integer)
-"""
+"""  # nosec B608
     + _OF_ALL
 )
 

@@ -11,7 +11,7 @@ import pytest
 from shared.audit import acting
 from shared.db import Tx
 from shared.errors import StaleVersion
-from shared.eventstore import EventStore, Recorded, Stream
+from shared.eventstore import START, EventStore, Recorded, Stream
 from shared.identity import Caller
 from shared.messages import UnknownType
 from shared.privacy import PersonErased
@@ -109,6 +109,27 @@ def test_a_rolled_back_append_leaves_nothing(store: World) -> None:
     with pytest.raises(LookupError):
         store.db.transaction(work)
     assert [] == store.store.history(store.db, stream)
+
+
+def test_an_early_transaction_does_not_append_behind_a_later_one(store: World) -> None:
+    """Who began to write before the stream's last appender did is run again with a later id:
+    in the order of all events, too, a stream's versions follow one another."""
+    stream, runs = store.stream(), []
+    store.append(stream, Moved(town="Cluj"))
+
+    def overtake() -> None:
+        store.append(stream, Moved(town="Dej"), expected=1)
+
+    def work(tx: Tx) -> int:
+        runs.append(tx.value("select pg_current_xact_id()::text"))
+        if len(runs) == 1:
+            assert [None] == together(overtake)
+        return store.store.append(tx, stream, [Moved(town="Turda")], expected=2)
+
+    assert 3 == store.db.transaction(work, isolation="READ COMMITTED")
+    assert 2 == len(runs)
+    events = store.store.read_all(store.db, START, categories=[stream.category], limit=10_000)
+    assert [1, 2, 3] == [event.version for event in events if event.id == stream.id]
 
 
 def test_a_batch_is_one_round_trip(store: World) -> None:
