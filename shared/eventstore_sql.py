@@ -88,7 +88,7 @@ select :category::text, :id::uuid, f.version, f.type, f.schema_version, moment.n
                                        order by version desc limit 1), 0)
    and not exists (select from erased_people where person_id = :person)
  order by f.version
-"""  # nosec B608 -- nothing in it comes from outside
+"""  # nosec B608
 WHY_NOT = f"""
 select exists (select from erased_people where person_id = :person) as erased,
        exists (select from events where category = :category and id = :id
