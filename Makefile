@@ -11,7 +11,7 @@ export PORT STACK
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long check format lock demo seed-data redrive \
-	erasures-replay bench audit-verify new-service manifest docs clean
+	erasures-replay replay replay-check bench audit-verify new-service manifest docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,12 @@ erasures-replay: setup ## SINCE=2026-01-15T10:00:00Z: after a restore, apply era
 
 audit-verify: setup ## is the audit log as it was sealed? exit 1 if not (DATA, or ARGS="--service x")
 	@$(PY) -m infra.audit_verify $(ARGS)
+
+replay: setup ## make the read models anew from their events, without downtime
+	@$(PY) -m infra.replay $(ARGS)
+
+replay-check: setup ## are the read models what their events make of them? exit 1 if not
+	@$(PY) -m infra.replay --check $(ARGS)
 
 bench: setup ## measure what docs/benchmarks.md claims, and write it
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt

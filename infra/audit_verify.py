@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -165,28 +165,13 @@ def _anchors(place: Place, numbers: range) -> dict[int, Seal]:
 @contextmanager
 def _embedded(directory: Path) -> Iterator[list[Place]]:
     """Every service of the platform in ``directory``; starts its PostgreSQL if need be."""
-    from infra.local import databases, defunct, postgres, preflight
-    from infra.local.keyring import Keyring
+    from infra.local.visit import visiting
 
-    if not (directory / "secrets.json").exists():
-        raise FileNotFoundError(f"There is no platform in {directory}: name its directory by DATA.")
-    names = manifest.service_names()
-    keys = Keyring.open(directory, databases.roles(names))
     store = Blobs((directory / "blobs").absolute().as_uri())
-    data = directory / "postgres"
-    with ExitStack() as held:
-        # A platform that runs keeps its PostgreSQL.
-        with suppress(preflight.CannotStart):
-            held.enter_context(preflight.exclusive(directory, f"audit_verify, {os.getpid()}"))
-            defunct.clear(data)
-            started = postgres.start(data)
-            held.callback(started.stop)
-        cluster = postgres.start(data)
+    with visiting(directory, "audit_verify") as (keys, urls):
         places = []
-        for name in names:
-            password = keys.passwords[name]
-            url = postgres.database_url(cluster.socket_dir, name, password, f"{name}_db")
-            db = Database(url)
+        for name in manifest.service_names():
+            db = Database(urls[name])
             places.append(Place(name, db, Vault(db, kms(f"local:{keys.kms_key}")), store))
         yield places
 

@@ -195,5 +195,5 @@ def _difference(table: str, row: Row) -> Difference:
     if row["rebuilt"] is None:
         return Difference(table, row["key"], "surplus")
     live, rebuilt = json.loads(row["live"]), json.loads(row["rebuilt"])
-    columns = tuple(name for name in live if live[name] != rebuilt[name])
+    columns = tuple(sorted(name for name in live if live[name] != rebuilt[name]))
     return Difference(table, row["key"], "changed", columns)
