@@ -144,12 +144,14 @@ def target(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def admin(environ: Mapping[str, str] = os.environ) -> Admin:
-    """The first administrator, from ADMIN_FILE (``.local/admin.json``). Raises NotThere."""
-    file = Path(environ.get("ADMIN_FILE") or manifest.ROOT / ".local" / "admin.json")
+    """The first administrator, from ADMIN_FILE (``admin.json`` in DATA). Raises NotThere."""
+    data = manifest.ROOT / (environ.get("DATA") or ".local")
+    file = Path(environ.get("ADMIN_FILE") or data / "admin.json")
     try:
         return Admin(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as fault:
+        reason = getattr(fault, "strerror", None) or "not an e-mail and a password"
         raise NotThere(
-            f"The administrator's credentials cannot be read from {file} ({fault}):"
-            " name the file with ADMIN_FILE."
+            f"The administrator's credentials cannot be read from {file} ({reason}):"
+            " name the file with ADMIN_FILE, or its directory with DATA."
         ) from None

@@ -33,8 +33,11 @@ def main() -> int:
         token = _ask(client.call("POST", "/api/auth/login", body)).body["access_token"]
         path = "/api/auth/-/erasures/replay"
         done = _ask(client.call("POST", path, {"since": since}, token=token)).body
-    except (NotThere, Away) as fault:
+    except NotThere as fault:
         print(fault, file=sys.stderr)
+        return 1
+    except Away as fault:
+        print(f"Nothing answers at {target()} ({fault}). Start it with make run.", file=sys.stderr)
         return 1
     print(f"Erasures applied again: {done['replayed']}")
     for unreadable in done["unreadable"]:
