@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
-from shared import audit, log
+from shared import audit, log, telemetry
 from shared.crypto import Unreadable, Vault
 from shared.db import Database, Row, Tx
 from shared.errors import Conflict, NotFound, Problem, Reject, Unavailable
@@ -106,6 +106,7 @@ def store_in(tx: Tx, vault: Vault, letter: Letter) -> None:
     identity, reason = _storable(letter.id)[:500], _storable(letter.reason)[:2000]
     log.error(
         "dead_letter",
+        service=telemetry.serving_name.get(),
         id=identity,
         event_type=letter.event_type,
         reason=reason,

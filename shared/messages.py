@@ -271,6 +271,6 @@ def _validator(cls: type[Message]) -> Callable[[Payload], Message]:
 def _faults(error: ValidationError, depth: int | None = None) -> str:
     """Where and what, never the input: the text is stored and logged."""
     return "; ".join(
-        f"{'.'.join(map(str, fault['loc'][:depth]))}: {fault['type']}"
+        ": ".join(filter(None, (".".join(map(str, fault["loc"][:depth])), fault["type"])))
         for fault in error.errors(include_input=False, include_url=False, include_context=False)
     )

@@ -40,6 +40,7 @@ from shared.telemetry_routes import kit_gauges, read_gauges
 if TYPE_CHECKING:
     from flask import Request, Response
 
+    from shared.db import Database
     from shared.projection import Projector
 
 __all__ = ["Service", "database", "install", "outbox", "vault"]
@@ -148,15 +149,28 @@ class Service:
         except Reject as reason:
             dead_letters.store(db, dead_letters.Letter(push.message_id, push.data, str(reason)))
             return
-        if topic == "dead-letters":
-            dead_letters.store(db, dead_letters.given_up(env, push.attributes))
-            return
+        with log.context(
+            correlation=env.metadata.correlation_id,
+            causation=str(env.event_id),
+            trace=env.metadata.traceparent,
+        ):
+            if topic == "dead-letters":
+                dead_letters.store(db, dead_letters.given_up(env, push.attributes))
+            else:
+                self._receive(db, env, topic)
+
+    def _receive(self, db: Database, env: Envelope, topic: str) -> None:
         outcome = "failed"
         try:
             outcome = receive(db, self.on, env, replied=replied, topic=topic)
+        except Exception as error:
+            # It is logged where the work at hand has ended, but must be found with it.
+            error.add_note(f"correlation_id: {env.metadata.correlation_id}")
+            raise
         finally:
             handled(env, outcome)
-        log.info("message", event_type=env.event_type, outcome=outcome, service=self.name)
+            note = log.warning if outcome == "failed" else log.info
+            note("message", event_type=env.event_type, outcome=outcome, service=self.name)
 
     def _run(self, name: str, correlation: str) -> None:
         job = self.jobs.get(name)
