@@ -25,7 +25,7 @@ from infra.chaos.people import Patient
 from shared.privacy import Privacy
 from shared.types import Language
 
-__all__ = ["Verdict", "effects", "judged", "remains"]
+__all__ = ["Verdict", "effects", "judged", "mails", "remains"]
 
 _AUDIT = """
 select person_id as who, '{service} audit: ' || action || ' ' || what as effect, count(*) as n
@@ -104,8 +104,8 @@ def effects(
         who = json.loads(file.read_bytes())["person_id"]
         if who in wanted:
             found[who, "entry in the ledger"] += 1
-    mails, twice = _mails(directory / "mail", patients)
-    return found + mails, twice
+    received, twice = mails(directory / "mail", patients)
+    return found + received, twice
 
 
 def remains(ledgers: Ledgers, patients: Iterable[Patient]) -> list[str]:
@@ -125,7 +125,7 @@ def remains(ledgers: Ledgers, patients: Iterable[Patient]) -> list[str]:
     return found
 
 
-def _mails(directory: Path, patients: Sequence[Patient]) -> tuple[Counter[tuple[str, str]], int]:
+def mails(directory: Path, patients: Sequence[Patient]) -> tuple[Counter[tuple[str, str]], int]:
     """Mails that differ, and how many came more than once."""
     owner = {email: patient.patient_id for patient in patients for email in patient.addresses}
     handed: Counter[tuple[str, str, str]] = Counter()

@@ -58,6 +58,8 @@ _ERASED = Counter(
         "erased in patient": 1,
         "erased in notification": 1,
         "auth audit: erase account": 1,
+        "patient audit: erase everything": 1,
+        "notification audit: erase everything": 1,
     }
 )
 
@@ -134,9 +136,8 @@ class Erasure(Scenario):
         patient.expected = Counter(mails) + Counter(logged) + Counter(kept) + _ERASED
 
     def holds(self, visitor: Visitor, patient: Patient) -> None:
-        visitor.ask(401, "GET", f"{_AUTH}/me", token=patient.token)
-        path = f"/api/patients/{patient.patient_id}"
-        visitor.ask(404, "GET", path, token=self.admin_token)
+        for path in (f"{_AUTH}/users", "/api/patients"):
+            visitor.ask(404, "GET", f"{path}/{patient.patient_id}", token=self.admin_token)
 
 
 class Notification(Scenario):
