@@ -75,8 +75,10 @@ class Preferences(BaseModel):
 
 @api.get("", access=anyone(), returns=Inbox, problems=[BadRequest])
 def show(query: InboxQuery, caller: Caller, request: RequestInfo) -> Inbox:
-    """The caller's notifications, newest first, in the language of Accept-Language, or else the
-    caller's own."""
+    """The caller's notifications, newest first, in the caller's language.
+
+    A language that Accept-Language asks for comes first, where the texts exist in it.
+    """
     page = inboxes.listing(
         _person(caller),
         language=preferred_language(request.accept_language),
