@@ -78,6 +78,9 @@ replay: setup ## make the read models anew from their events, without downtime
 replay-check: setup ## are the read models what their events make of them? exit 1 if not
 	@$(PY) -m infra.replay --check $(ARGS)
 
+chaos: setup ## [SEED=1 ROUNDS=10] break everything everywhere, and write .local/chaos/report.html
+	@$(PY) -m infra.chaos
+
 bench: setup ## measure what docs/benchmarks.md claims, and write it
 	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@$(PY) -m infra.bench $(ARGS)
