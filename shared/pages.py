@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar, cast
 
@@ -64,8 +65,12 @@ def decode_cursor(cursor: str, shape: type[T]) -> T:
         if sealed[:1] != _VERSION or zlib.crc32(payload).to_bytes(_CHECK, "big") != check:
             raise _refused()
         strict_json.parse(payload)
-        return cast("T", _adapter(cast("Any", shape)).validate_json(payload, strict=True))
-    except (UnicodeEncodeError, binascii.Error, ValidationError, BadRequest, Invalid):
+        found = _adapter(cast("Any", shape)).validate_json(payload, strict=True)
+        for part in found if isinstance(found, tuple) else (found,):
+            if isinstance(part, datetime):
+                part.astimezone(UTC)  # some of the first and the last day have no such time
+        return cast("T", found)
+    except (UnicodeError, OverflowError, binascii.Error, ValidationError, BadRequest, Invalid):
         raise _refused() from None
 
 

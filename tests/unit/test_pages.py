@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from datetime import datetime
 from uuid import UUID
 
 import pytest
@@ -65,6 +66,13 @@ def test_what_this_list_did_not_give_out_is_refused(cursor: str) -> None:
     """Damaged, of another list, of another version, or forged with NUL: a bad request."""
     with pytest.raises(BadRequest, match="start again without it"):
         decode_cursor(cursor, tuple[str, UUID])
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
+def test_a_moment_that_no_clock_shows_is_refused(at: str) -> None:
+    """A forged moment that has no UTC is a bad request, not a failure of the database's driver."""
+    with pytest.raises(BadRequest, match="start again without it"):
+        decode_cursor(encode_cursor((at, ME)), tuple[datetime, UUID])
 
 
 def test_pages_say_whether_there_is_more() -> None:
