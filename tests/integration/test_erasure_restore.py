@@ -119,6 +119,16 @@ def test_an_answer_younger_than_the_backup_is_asked_for_again(
         assert 0 == (nothing.json or {})["replayed"]
 
 
+@pytest.mark.parametrize(
+    "since", ["0900-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+)
+def test_a_moment_that_no_backup_is_from_is_refused(platform: Platform, since: str) -> None:
+    """A slip in the year is named, and is neither a replay of nothing nor a failure."""
+    answer = platform.call("POST", _PATH, {"since": since}, token=platform.admin())
+    assert 422 == answer.status_code
+    assert "/since" == (answer.json or {})["errors"][0]["pointer"]
+
+
 def test_replaying_without_a_restore_does_no_harm(platform: Platform) -> None:
     """Everybody answers again what they answered before."""
     patient_id, token = enter(platform)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
 from functions.auth.api.base import GROUP_ADMINS, Body, api
 from functions.auth.domain import ErasureStatus, PartState
@@ -50,7 +51,11 @@ class Erasure(BaseModel):
 class Replay(Body):
     """The moment that a backup is from, or one before."""
 
-    since: AwareDatetime
+    since: Annotated[
+        AwareDatetime,
+        # Earlier or later than any backup, but still a year of four digits in every time zone.
+        Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC)),
+    ]
 
 
 class Replayed(BaseModel):
