@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from functions.patient.privacy import privacy as patient_privacy
+from shared import client
 from shared.db import Database
 from shared.runtime import vault
 from shared.service_identity import service_token
@@ -150,6 +151,26 @@ def test_nothing_rather_than_a_part(platform: Platform, away: str) -> None:
     } == answer.json
     assert "Content-Disposition" not in answer.headers
     assert set(platform.services) == set(_export(platform, patient_id, token)["parts"])
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422, 429])
+def test_a_refusal_by_a_service_is_no_word_about_the_person(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """A service that refuses, such as one without the route, is named like one that is down."""
+    patient_id, token = _ana(platform)
+    answers = client._transport
+
+    def refusing(
+        method: str, url: str, headers: Mapping[str, str], body: bytes | None, timeout: float
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        if "/api/patients/" in url:
+            return status, {}, b"{}"
+        return answers(method, url, headers, body, timeout)
+
+    monkeypatch.setattr(client, "_transport", refusing)
+    answer = platform.call("GET", f"/api/auth/exports/{patient_id}", token=token)
+    assert (503, "patient") == (answer.status_code, (answer.json or {}).get("service"))
 
 
 def test_nobody_is_known_by_that_id(platform: Platform) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from functions.auth.privacy import privacy
 from shared.client import client
 from shared.config import config
-from shared.errors import NotFound
+from shared.errors import NotFound, Problem, Unavailable
 from shared.runtime import database, vault
 
 __all__ = ["Part", "gather"]
@@ -35,10 +35,24 @@ def gather(person: UUID, asked_by: UUID | None) -> list[Part]:
         if service == "auth":
             tables = privacy.export(database("auth"), vault("auth"), person)
         else:
-            path = f"/-/people/{person}"
-            asked = client("auth")
-            tables = asked.get(service, path, timeout=_TIMEOUT_S, on_behalf_of=asked_by)
+            tables = _ask(service, person, asked_by)
         parts.append(Part(service, tables))
     if not any(rows for part in parts for rows in part.tables.values()):
         raise NotFound("There is no such person.")
     return parts
+
+
+def _ask(service: str, person: UUID, asked_by: UUID | None) -> dict[str, list[dict[str, Any]]]:
+    """A service's part. Raises Unavailable, naming the service."""
+    path = f"/-/people/{person}"
+    try:
+        found: dict[str, list[dict[str, Any]]] = client("auth").get(
+            service, path, timeout=_TIMEOUT_S, on_behalf_of=asked_by
+        )
+    except Unavailable:
+        raise
+    except Problem:
+        # Who knows nothing of the person says so with empty tables: this is another's answer, or
+        # that of a version without the route, and no word about the person.
+        raise Unavailable(f"{service} does not answer.", service=service) from None
+    return found
