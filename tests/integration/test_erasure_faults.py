@@ -102,6 +102,19 @@ def test_nothing_is_destroyed_before_the_ledger_has_it(
     assert "COMPLETED" == follow(platform, erasure_id)["status"]
 
 
+def test_nobody_opens_an_account_again_that_is_to_be_erased(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the ledger is away the account stays closed, whoever wants it open."""
+    patient_id, token = enter(platform)
+    with _store_away(monkeypatch):
+        erase(platform, patient_id, token)
+    path = f"/api/auth/users/{patient_id}/reactivate"
+    assert 409 == platform.call("POST", path, token=platform.admin()).status_code
+    row = platform.databases["auth"].one("select status from users where email = :e", e=EMAIL)
+    assert {"status": "DEACTIVATED"} == row
+
+
 @pytest.mark.parametrize("point", ["erasure.requested", "erasure.recorded"])
 def test_a_process_may_die_between_the_steps(
     platform: Platform, cluster: Cluster, tmp_path: Path, point: str

@@ -149,7 +149,7 @@ def deactivate(user_id: UUID, caller: Caller) -> None:
     staff.deactivate(user_id, caller)
 
 
-@api.post("/users/{user_id}/reactivate", access=ADMINS, problems=[NotFound, Forbidden])
+@api.post("/users/{user_id}/reactivate", access=ADMINS, problems=[NotFound, Forbidden, Conflict])
 def reactivate(user_id: UUID, caller: Caller) -> None:
     """Open a deactivated account again."""
     staff.reactivate(user_id, caller)

@@ -9,7 +9,7 @@ from functions.auth import domain
 from functions.auth.domain import Grant
 from functions.auth.service.accounts import check_password, invitation_link, unique
 from functions.auth.service.keys import signing_key
-from functions.auth.store import sessions, users
+from functions.auth.store import erasures, sessions, users
 from shared.audit import record
 from shared.clocks import clock
 from shared.contracts.auth import (
@@ -142,12 +142,17 @@ def deactivate(person_id: UUID, by: Caller) -> None:
 
 
 def reactivate(person_id: UUID, by: Caller) -> None:
-    """Open a deactivated account again: ACTIVE, or INVITED if it never had a password."""
+    """Open a deactivated account again: ACTIVE, or INVITED if it never had a password.
+
+    Raises NotFound, Forbidden; Conflict where the person is about to be erased.
+    """
 
     def work(tx: Tx) -> None:
         row = _existing(tx, person_id)
         _may_grant(by, users.grants(row))
         if row["status"] == "DEACTIVATED":
+            if erasures.by_person(tx, person_id):
+                raise Conflict("This person is being erased.")
             users.set_status(tx, person_id, "ACTIVE" if row["password_hash"] else "INVITED")
             record(tx, person_id, "write", "status")
 
