@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,10 +47,13 @@ class Side(str):
         return f"{table}_{self[-1]}"
 
 
-Apply = Callable[[Tx, Recorded, Side], object]
+Apply = Callable[[Tx, Recorded, Side], Iterable[Statement] | None]
 """Changes the table as one event asks for, by statements of the transaction and nothing else. What
 it writes follows from the event and the table alone: no clock, no chance. Where the event's person
-was erased (``erased``) it leaves what an erasure leaves: nothing that tells of the person."""
+was erased (``erased``) it leaves what an erasure leaves: nothing that tells of the person.
+
+Statements that it returns are run after all of the portion's events were passed, in one round trip:
+faster by far, for one that need not look at the table first."""
 
 
 @dataclass(frozen=True)
@@ -183,12 +186,16 @@ class Projector:
         if upto is not None:
             found = [event for event in found if event.cursor <= upto]
         side = projection.side(place["side"])
-        for event in _without_the_erased(tx, found):
-            try:
-                projection.apply(tx, event, side)
-            except Exception as error:
-                error.add_note(f"projection {projection.name}, event {event.cursor}: {event.type}")
-                raise
+        at, waiting = "", list[Statement]()
+        try:
+            for event in _without_the_erased(tx, found):
+                at = f"{event.cursor}: {event.type}"
+                waiting += projection.apply(tx, event, side) or ()
+            if waiting:
+                tx.batch(*waiting)
+        except Exception as error:
+            error.add_note(f"projection {projection.name}, event {at}")
+            raise
         reached = found[-1].cursor if found else after
         if upto is not None and len(found) < limit:
             reached = upto

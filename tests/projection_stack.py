@@ -19,7 +19,7 @@ from shared.db import Database, Tx
 from shared.eventstore import EventStore, Fact, Recorded, Stream
 from shared.messages import personal
 from shared.privacy import Personal, Privacy
-from shared.projection import Projection, Projector, Side
+from shared.projection import Apply, Projection, Projector, Side
 
 __all__ = [
     "Came",
@@ -134,7 +134,7 @@ def visitor(person: UUID) -> Stream:
     return Stream("visit", person, person)
 
 
-def visits(url: str, made: Callable[[Tx, Recorded, Side], object] = apply) -> Visits:
+def visits(url: str, made: Apply = apply) -> Visits:
     """The read model in the database behind ``url``, made by ``made``."""
     db = Database(url)
     vault = Vault(db)

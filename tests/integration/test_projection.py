@@ -13,6 +13,7 @@ from shared.eventstore import Recorded, Stream
 from shared.http import Api
 from shared.projection import Projection, Projector, Side, catch_up, lags
 from shared.runtime import Service
+from shared.wire import Statement
 from tests.integration.db_stack import together
 from tests.projection_stack import (
     Came,
@@ -74,6 +75,25 @@ def test_portions_join_without_a_seam(world: Visits, limit: int) -> None:
     world.came(4, times=3)
     assert 12 == world.projector.run(limit)
     assert True is _applied_everything(world)
+
+
+@pytest.mark.parametrize("limit", [1, 3, 500])
+def test_statements_that_are_returned_are_run_in_their_order(world: Visits, limit: int) -> None:
+    """Handed back instead of run, they take effect once and as if each had been run in its turn."""
+
+    def returns(tx: Tx, event: Recorded, table: Side) -> list[Statement]:
+        changed = f"update {table} set name = :name, came = came + 1 where person_id = :id"
+        sql = changed if event.version > 1 else f"insert into {table} values (:id, :name, 1, 0)"
+        name = f"{event.fact.name} {event.version}"
+        return [Statement(sql, {"id": event.person_id, "name": name})]
+
+    ana, ion = world.came(2, times=4)
+    fast = visits(world.url, returns).projector
+    assert (8, 0) == (fast.run(limit), fast.run(limit))
+    assert {(ana, "Ana 0 4", 4), (ion, "Ana 1 4", 4)} == {
+        (row["person_id"], row["name"], row["came"]) for row in world.rows()
+    }
+    assert [] == fast.check()
 
 
 def test_a_run_ends_in_time(world: Visits) -> None:
