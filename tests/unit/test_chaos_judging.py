@@ -77,13 +77,14 @@ def test_a_mail_that_came_twice_is_told_from_two_mails(tmp_path: Path) -> None:
     assert 1 == twice
 
 
-def test_every_point_is_reached_somewhere_or_is_new() -> None:
-    """The table names scenarios and points that exist, and every process of a point is a target."""
+def test_the_matrix_covers_every_point() -> None:
+    """Each fault point is passed in some scenario, but those that no service passes yet; what the
+    table names exists, and every cell is in a target of a service."""
     assert [scenario.name for scenario in SCENARIOS] == list(REACHED)
     named = {point for points in REACHED.values() for point in points}
+    assert {"projection.applied", "projection.flipped"} == POINTS.keys() - named
     assert set() == named - POINTS.keys()
-    endings = {cell.process.partition(".")[2] for cell in cells()}
-    assert {"http", "events"} == endings
+    assert {"http", "events"} == {cell.process.partition(".")[2] for cell in cells()}
 
 
 def test_the_report_says_what_is_wrong_and_needs_nothing_else(tmp_path: Path) -> None:
