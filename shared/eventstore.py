@@ -33,9 +33,10 @@ from shared.eventstore_sql import (
 )
 from shared.messages import Message
 from shared.privacy import PersonErased, alive
+from shared.snapshots import Kept, Snapshot, keep, kept, tail_sql
 from shared.wire import SqlError
 
-__all__ = ["START", "Cursor", "EventStore", "Fact", "Recorded", "Source", "Stream"]
+__all__ = ["START", "Cursor", "EventStore", "Fact", "Recorded", "Snapshot", "Source", "Stream"]
 
 S = TypeVar("S")
 
@@ -161,14 +162,28 @@ class EventStore:
         until_version: int | None = None,
         as_of: datetime | None = None,
         known_at: datetime | None = None,
+        snapshot: Snapshot[S] | None = None,
     ) -> tuple[S, int]:
         """``initial`` after each fact of ``history`` was applied, and the highest version among
-        them (0 if there is none). An erased fact is passed on with ``fact=None``."""
-        state, version = initial, 0
-        for event in self.history(
-            source, stream, until_version=until_version, as_of=as_of, known_at=known_at
-        ):
-            state, version = apply(state, event), max(version, event.version)
+        them (0 if there is none). An erased fact is passed on with ``fact=None``.
+
+        With ``snapshot``, only the facts behind the last one are read, still in one statement, and
+        a transaction takes a new one now and then. Times do without: they choose among all facts.
+        """
+        if snapshot is None or as_of is not None or known_at is not None:
+            facts = self.history(
+                source, stream, until_version=until_version, as_of=as_of, known_at=known_at
+            )
+            return _folded(initial, 0, facts, apply)
+        mark = snapshot.fingerprint(apply, self._known)
+        last, facts = self._tail(source, stream, mark, until_version)
+        state = initial if last is None else snapshot.read(last.state)
+        state, version = _folded(state, last.version if last else 0, facts, apply)
+        if isinstance(source, Tx) and len(facts) >= snapshot.every:
+            people = {event.person_id for event in facts if event.person_id is not None}
+            people |= last.people if last else frozenset()
+            taken = Kept(version, frozenset(people), snapshot.write(state))
+            keep(source, stream.category, stream.id, mark, taken)
         return state, version
 
     def read_all(
@@ -191,10 +206,23 @@ class EventStore:
         return self._read(source, READ_SOME, categories=sorted(set(categories)), **params)
 
     def _read(self, source: Source, sql: str, /, **params: Any) -> list[Recorded]:
-        found, keys = decoded(source.one(sql, **params) or {}, self._vault, self._known)
+        return self._decoded(source, source.one(sql, **params) or {})[0]
+
+    def _tail(
+        self, source: Source, stream: Stream, mark: str, until_version: int | None
+    ) -> tuple[Kept | None, list[Recorded]]:
+        """The last snapshot and the facts behind it."""
+        until = {} if until_version is None else {"until_version": until_version}
+        where = {"category": stream.category, "id": stream.id}
+        row = source.one(tail_sql(until=bool(until)), fingerprint=mark, **where, **until) or {}
+        found, keys = self._decoded(source, row)
+        return kept(row, stream.category, stream.id, mark, keys), found
+
+    def _decoded(self, source: Source, row: Row) -> tuple[list[Recorded], dict[UUID, Subject]]:
+        found, keys = decoded(row, self._vault, self._known)
         if isinstance(source, Tx):
             source.keys |= keys
-        return found
+        return found, keys
 
     def _rows(
         self, tx: Tx, stream: Stream, facts: Sequence[Fact], expected: int
@@ -230,3 +258,11 @@ class EventStore:
                 key = self._vault().new_subject(tx, person)
             tx.keys[person] = key
         return key
+
+
+def _folded(
+    state: S, version: int, facts: Sequence[Recorded], apply: Callable[[S, Recorded], S]
+) -> tuple[S, int]:
+    for event in facts:
+        state, version = apply(state, event), max(version, event.version)
+    return state, version

@@ -18,11 +18,13 @@ from shared.messages import Message, UnknownType, read_json
 
 __all__ = [
     "APPEND",
+    "COLUMNS",
     "READ_EVERY",
     "READ_SOME",
     "WHY_NOT",
     "Cursor",
     "Recorded",
+    "answer",
     "binding",
     "decoded",
     "history_sql",
@@ -95,7 +97,7 @@ select exists (select from erased_people where person_id = :person) as erased,
                   and version = :expected and not ({_IN_ORDER})) as too_early
 """  # nosec B608
 
-_COLUMNS = (
+COLUMNS = (
     "category, id, version, type, schema_version, recorded_at, effective_at, person_id, actor,"
     " data, sealed, epoch, tx, pos"
 )
@@ -103,7 +105,7 @@ _COLUMNS = (
 _ANSWER = """
 select (select json_build_array({columns}) from chosen)::text as events,
        (select json_object_agg(k.subject, json_build_array(k.version, k.wrapped))
-          from subject_keys k where k.subject in (select person_id from chosen))::text as keys
+          from subject_keys k where k.subject in ({people}))::text as keys
 """
 _SPELT = {"data": "data::text", "tx": "tx::text::bigint"}
 _HISTORY = """
@@ -127,14 +129,18 @@ _GATED = """
 """
 
 
-def _answer(order: str) -> str:
-    columns = (_SPELT.get(name, name) for name in _COLUMNS.split(", "))
-    return _ANSWER.format(columns=", ".join(f"array_agg({c} order by {order})" for c in columns))
+def answer(order: str, people: str = "select person_id from chosen") -> str:
+    """What follows ``with chosen as (...)``: its rows in ``order``, and the keys of ``people``."""
+    columns = (_SPELT.get(name, name) for name in COLUMNS.split(", "))
+    return _ANSWER.format(
+        columns=", ".join(f"array_agg({column} order by {order})" for column in columns),
+        people=people,
+    )
 
 
-_OF_ALL = _answer("epoch, tx, pos")
-_GATED_ROWS = _GATED.format(columns=_COLUMNS, category="")
-_GATED_OF_ONE = _GATED.format(columns=_COLUMNS, category="category = wanted.name and ")
+_OF_ALL = answer("epoch, tx, pos")
+_GATED_ROWS = _GATED.format(columns=COLUMNS, category="")
+_GATED_OF_ONE = _GATED.format(columns=COLUMNS, category="category = wanted.name and ")
 READ_EVERY = f"with chosen as materialized ({_GATED_ROWS})" + _OF_ALL
 READ_SOME = (
     f"""
@@ -151,7 +157,7 @@ def history_sql(filters: Mapping[str, Any]) -> str:
     """One stream's facts where the named ``filters`` (of _FILTERS) hold; they are parameters."""
     conditions = "".join(f" and {_FILTERS[name]}" for name in filters)
     order = "effective_at, version" if "as_of" in filters else "version"
-    return _HISTORY.format(columns=_COLUMNS, filters=conditions) + _answer(order)
+    return _HISTORY.format(columns=COLUMNS, filters=conditions) + answer(order)
 
 
 def decoded(
@@ -161,14 +167,15 @@ def decoded(
 
     Raises UnknownType, Reject (a version from the future), Unreadable (not what was stored).
     """
-    columns = from_json(row["events"] or "[null]")
+    keys = _keys(row["keys"], vault)
+    columns = from_json(row["events"])
     if columns[0] is None:
-        return [], {}
+        return [], keys
     categories, texts, versions, kinds, schemas, recorded, effective = columns[:7]
     persons, actors, datas, sealeds, epochs, txs, places = columns[7:]
-    keys = _keys(row["keys"], vault)
     ids = {text: UUID(text) for text in {*texts, *persons, *actors} if text is not None}
-    rows = zip(categories, texts, versions, kinds, schemas, persons, datas, sealeds, strict=True)
+    people = list(map(ids.get, persons))
+    rows = zip(categories, texts, versions, kinds, schemas, people, datas, sealeds, strict=True)
     facts = [_fact(row, keys, known) for row in rows]
     events = zip(
         categories,
@@ -179,12 +186,12 @@ def decoded(
         [fact is None for fact in facts],
         map(datetime.fromisoformat, recorded),
         map(datetime.fromisoformat, effective),
-        map(ids.get, persons),
+        people,
         map(ids.get, actors),
         map(Cursor._make, zip(epochs, txs, places, strict=True)),
         strict=True,
     )
-    return list(map(Recorded._make, events)), {ids[person]: key for person, key in keys.items()}
+    return list(map(Recorded._make, events)), keys
 
 
 def binding(category: str, stream: UUID | str, version: int, kind: str) -> str:
@@ -193,7 +200,7 @@ def binding(category: str, stream: UUID | str, version: int, kind: str) -> str:
 
 
 def _fact(
-    row: Sequence[Any], keys: Mapping[str, Subject], known: Mapping[str, type[Message]]
+    row: Sequence[Any], keys: Mapping[UUID, Subject], known: Mapping[str, type[Message]]
 ) -> Message | None:
     """The fact, or None if the key of its sealed part is gone."""
     category, stream, version, kind, schema_version, person, data, sealed = row
@@ -212,11 +219,9 @@ def _fact(
     )
 
 
-def _keys(text: str | None, vault: Callable[[], Vault]) -> dict[str, Subject]:
-    if text is None:
-        return {}
-    keys = vault()
-    return {
-        person: keys.subject(UUID(person), version, bytes.fromhex(wrapped[2:]))
-        for person, (version, wrapped) in from_json(text).items()
-    }
+def _keys(text: str | None, vault: Callable[[], Vault]) -> dict[UUID, Subject]:
+    keys: dict[UUID, Subject] = {}
+    for name, (version, wrapped) in from_json(text or "{}").items():
+        person = UUID(name)
+        keys[person] = vault().subject(person, version, bytes.fromhex(wrapped[2:]))
+    return keys
