@@ -18,6 +18,7 @@ from shared import audit, log, telemetry
 from shared.crypto import Unreadable, Vault
 from shared.db import Database, Row, Tx
 from shared.errors import Conflict, NotFound, Problem, Reject, Unavailable
+from shared.idempotency import IdempotencyInProgress
 from shared.messages import Envelope
 from shared.privacy import guard
 from shared.wire import Statement
@@ -167,7 +168,7 @@ def redrive(db: Database, identity: str, effect: Effect) -> str:
         if outcome == "unknown":
             # Nobody here handles it any more, so nothing has begun a transaction.
             db.transaction(take, isolation="READ COMMITTED")
-    except Unavailable:
+    except (Unavailable, IdempotencyInProgress):
         raise
     except _Gone:
         raise NotFound("Somebody else has dealt with this dead letter.") from None

@@ -18,6 +18,7 @@ from shared.audit import acting_as_service
 from shared.clocks import hlc
 from shared.db import Database, Tx
 from shared.errors import Problem, Reject
+from shared.idempotency import IdempotencyInProgress
 from shared.messages import Command, Envelope, Event, Message, Metadata, UnknownType, decode
 from shared.privacy import PersonErased, guard
 from shared.traces import Span
@@ -134,7 +135,8 @@ def take_effect(
 ) -> Outcome:
     """As ``receive``, but raises Reject for a message that can never be handled.
 
-    ``before`` comes first in the transaction of the effect. An unknown message has none.
+    ``before`` comes first in the transaction of the effect, behind the person's lock, as an
+    erasure takes its locks. An unknown message has none.
     """
     name = env.event_type
     try:
@@ -149,11 +151,14 @@ def take_effect(
     except ValueError as reason:
         raise Reject(str(reason)) from None
     refusal: Problem | None = None
+    person = _about(message)
 
     def work(tx: Tx) -> Outcome:
         if before is not None:
+            if person is not None:
+                tx.batch(guard(person))
             before(tx)
-        first, erased = _first_time(tx, env, message)
+        first, erased = _first_time(tx, env, message, person)
         if not first:
             return "duplicate"
         saga = env.metadata.saga if isinstance(message, Command) else None
@@ -187,6 +192,9 @@ def take_effect(
             if not reason.code.startswith("22"):
                 raise
             raise Reject(str(reason)) from None
+        except IdempotencyInProgress:
+            # The redriving request is turned away; the handler was not asked.
+            raise
         except Problem as problem:
             if problem.status >= 500 or env.metadata.saga is None:
                 raise
@@ -198,16 +206,21 @@ def _transact(db: Database, work: Callable[[Tx], Outcome]) -> Outcome:
     return db.transaction(work, isolation="READ COMMITTED", lock_timeout=LOCK_TIMEOUT)
 
 
-def _first_time(tx: Tx, env: Envelope, message: Message) -> tuple[bool, bool]:
-    """Claim the message: (not claimed before, about somebody who was erased). An undo also claims
-    its do, which may then never take effect."""
+def _about(message: Message) -> UUID | None:
+    """The person whose erasure ``message`` must wait for, and after which it has no effect."""
+    field = message.person_field()
+    person: UUID | None = getattr(message, field) if field else None
+    return None if message.reaches_the_erased else person
+
+
+def _first_time(tx: Tx, env: Envelope, message: Message, person: UUID | None) -> tuple[bool, bool]:
+    """Claim the message: (not claimed before, about ``person`` who was erased). An undo also
+    claims its do, which may then never take effect."""
     ids: list[UUID] = [env.event_id]
     saga = env.metadata.saga
     if isinstance(message, Command) and saga is not None and saga.action == "undo" and saga.cancels:
         ids.append(saga.cancels)
-    field = message.person_field()
-    person: UUID | None = getattr(message, field) if field else None
-    if person is None or message.reaches_the_erased:
+    if person is None:
         new = tx.all(_CLAIM, ids=ids)
         return any(row["event_id"] == env.event_id for row in new), False
     claim = Statement(_CLAIM_ABOUT, {"ids": ids, "person": person})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,7 +17,9 @@ from shared.contracts.auth import EmailUpdated
 from shared.contracts.gdpr import GdprDataDeletion
 from shared.contracts.patient import CreatePatient
 from shared.contracts.saga import SagaReplied
+from shared.db import Database, Tx
 from shared.messages import Envelope, SagaContext, envelope
+from shared.privacy import Privacy
 from tests.integration.db_stack import together
 from tests.platform import Platform
 
@@ -187,6 +191,37 @@ def test_a_redrive_may_be_repeated_with_its_key(platform: Platform, admin: str) 
     assert [200, 200, 409, 409] == [post(good), post(good), post(bad), post(bad)]
     left = stored(platform, str(bad.event_id))
     assert (None, 7) == (stored(platform, str(good.event_id)), left and left["attempts"])
+
+
+def test_a_redrive_waits_for_an_erasure_with_empty_hands(platform: Platform, admin: str) -> None:
+    """While it waits for the person it holds nothing that the erasure needs: neither has to be
+    broken off for the other."""
+    person = uuid4()
+    letter = park(platform, moved(person))
+    db = platform.databases["patient"]
+    with ThreadPoolExecutor(1) as pool:
+
+        def work(tx: Tx) -> list[Any]:
+            Privacy.lock(tx, person)
+            waiting = pool.submit(redrive, platform, admin, letter)
+            _await_lock(db.twin())
+            return [
+                waiting,
+                tx.all("select id from dead_letters where id = :i for update nowait", i=letter),
+            ]
+
+        waiting, rows = db.transaction(work, isolation="READ COMMITTED")
+        assert [{"id": letter}] == rows
+        assert (200, "handled") == waiting.result(10)
+
+
+def _await_lock(db: Database) -> None:
+    """Until somebody waits for an advisory lock."""
+    until = time.monotonic() + 5
+    sql = "select from pg_locks where locktype = 'advisory' and not granted"
+    while not db.all(sql):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_a_command_answers_its_saga_also_when_redriven(platform: Platform, admin: str) -> None:

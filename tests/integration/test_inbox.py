@@ -12,6 +12,7 @@ import pytest
 from shared import clocks
 from shared.db import Database, LockTimeout, Tx
 from shared.errors import Conflict, NotFound, Problem, Unavailable
+from shared.idempotency import IdempotencyInProgress
 from shared.messages import Envelope, envelope
 from shared.outbox import Outbox
 from shared.traces import parsed
@@ -111,6 +112,22 @@ def test_a_refused_command_is_answered_without_effect(db: Database, bus: Recordi
     raises["taken"] = Conflict
     assert ["refused", "duplicate"] == [deliver(db, env), deliver(db, env)]
     assert (0, [(f"reply {env.event_id}", 0)]) == (effects(db, "taken"), bus.sent)
+
+
+def test_a_request_in_progress_refuses_no_command(db: Database, bus: RecordingBus) -> None:
+    """A redrive that is repeated too early is turned away before the handler is asked: that is
+    the caller's answer, and none to the saga."""
+    env, asked = command(Book(thing="early")), 0
+
+    def claim(_: Tx) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise IdempotencyInProgress
+
+    with db.holding(claim), pytest.raises(IdempotencyInProgress):
+        deliver(db, env)
+    assert (1, 0, []) == (asked, effects(db, "early"), bus.sent)
 
 
 @pytest.mark.parametrize(("problem", "saga"), [(Unavailable, True), (NotFound, False)])
