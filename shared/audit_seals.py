@@ -37,14 +37,15 @@ class Place(NamedTuple):
     store: Blobs
 
 
-# Every column, as text that does not depend on the session.
+# Every column, as text that does not depend on the session. The order is that of the column: of
+# the text beside it, which has the same name, 1000 would come before 999.
 _ROWS = """
 select id, tx::text as tx, actor::text as actor, service, roles, person_id::text as person_id,
        action, what, purpose, correlation_id,
        to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
   from audit_log
  where (tx, id) > (:tx::xid8, :id::bigint) and (tx, id) <= (:upto_tx::xid8, :upto_id::bigint)
- order by tx, id limit :limit
+ order by audit_log.tx, audit_log.id limit :limit
 """
 _FIELDS = (
     *("id", "tx", "at", "actor", "service", "roles", "person_id"),

@@ -45,6 +45,17 @@ def test_a_run_seals_in_batches(world: World) -> None:
     assert [] == world.found()
 
 
+def test_transactions_are_sealed_in_the_order_of_their_numbers(world: World) -> None:
+    """Where the transactions' numbers get a digit more, each row is under one seal all the same."""
+    world.write(6)
+    numbered = "update audit_log set tx = (97 + (id - (select min(id) from audit_log)))::text::xid8"
+    world.superuser.all(f"{numbered} returning id")
+    assert 6 == seal(world.place, batch=4)
+    seals = world.db.all("select upto_tx::text as upto, entries from audit_seals order by number")
+    assert [("100", 4), ("102", 2)] == [(row["upto"], row["entries"]) for row in seals]
+    assert [] == world.found()
+
+
 def test_a_transaction_that_is_under_way_holds_the_seal_back(world: World) -> None:
     """A row that commits late has its place before rows that are sealed only after it."""
     begun, go_on = threading.Event(), threading.Event()
