@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,21 @@ def _alike(value: Any) -> Any:
     return json.loads(_VARIES.sub("...", json.dumps(value)))
 
 
-def test_the_examples_are_what_happens(tmp_path: Path) -> None:
+def test_the_examples_are_what_happens() -> None:
     """Each command under "Try it", pasted into one shell, gives the answer shown below it."""
     part = README.partition("## Try it")[2].partition("\n## ")[0]
     blocks = _BLOCK.findall(part)
     commands = [text for kind, text in blocks if kind == "sh"]
     shown = [json.loads(text) for kind, text in blocks if kind == "json"]
     script = f"printf '%s' '{_MARK}'\n".join(commands)
-    with Stack(tmp_path / ".local") as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="dh-", ignore_cleanup_errors=True) as directory,
+        Stack(Path(directory) / ".local") as stack,
+    ):
         here = script.replace("http://127.0.0.1:8080", stack.url)
         ran = subprocess.run(
             ["bash", "-eu", "-c", here],
-            cwd=tmp_path,
+            cwd=directory,
             capture_output=True,
             text=True,
             timeout=60,
