@@ -132,6 +132,25 @@ def test_what_an_older_transaction_holds_back_comes_later(world: Visits) -> None
     assert 0 == world.projector.lag(world.db)
 
 
+def test_where_there_is_nothing_to_do_it_asks_once(world: Visits) -> None:
+    """Each second of a quiet day costs one look: no lock, nothing written; also while events wait
+    for an older transaction."""
+    world.came(follow=True)
+    asked: list[None] = []
+
+    def db() -> Database:
+        asked.append(None)
+        return world.db
+
+    quiet = Projector(db, world.store, world.projector.projection)
+    before = world.db.all("select xmin::text, xmax::text from projections order by side")
+    assert (0, 1) == (quiet.run(), len(asked))
+    with held_up(world.db):
+        world.came()
+        assert (0, 2) == (quiet.run(), len(asked))
+    assert before == world.db.all("select xmin::text, xmax::text from projections order by side")
+
+
 def test_events_of_other_categories_are_none_of_its_business(world: Visits) -> None:
     """They are passed over, and do not count as a delay."""
     [ana] = world.came()
