@@ -211,7 +211,7 @@ _SHOW = "select {columns} from {table} where {rows}"
 
 # What the kit itself keeps about a person.
 _KIT = {
-    "dead_letters": "delete from dead_letters where :person::uuid = any(refs)",
+    "dead_letters": "delete from dead_letters where refs @> array[:person::uuid]",
     "idempotency_keys": "delete from idempotency_keys where person_id = :person",
     "sagas": (
         "update sagas set data = null, held = '[]', status = 'FAILED', wake_at = null,"
