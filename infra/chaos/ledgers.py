@@ -124,8 +124,9 @@ class Ledgers:
         return time.monotonic() - started
 
     def hand_over(self, timeout: float, *, hurry: bool = False) -> None:
-        """As ``settle``, for e-mails only."""
-        deadline, leases = time.monotonic() + timeout, dict[tuple[Any, ...], float]()
+        """Wait until no e-mail is under way. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout
+        leases: dict[tuple[Any, ...], float] = {}
         while MAILS in self.under_way():
             if time.monotonic() > deadline:
                 raise TimeoutError("e-mails are still under way")

@@ -105,6 +105,11 @@ class Result:
     """Mails handed over twice under one Message-ID."""
     anomalies: list[str] = field(default_factory=list)
 
+    @property
+    def sender_hit(self) -> bool:
+        """Whether what sends mails may have died or stood still."""
+        return self.process == "notification.events" or self.action == "random"
+
     def blame(self, verdict: Verdict) -> None:
         """Take over what the books say."""
         self.lost, self.doubled, self.twice = verdict.lost, verdict.doubled, verdict.twice
@@ -176,7 +181,7 @@ class Matrix:
         result.anomalies += self._traps(cell.scenario)
         for faults in self._faults.values():
             faults.clear()
-        self.judge(result, [(scenario, patients)], may_repeat=cell.process == "notification.events")
+        self.judge(result, [(scenario, patients)])
         return result
 
     def scenario(self, name: str) -> Scenario:
@@ -188,21 +193,19 @@ class Matrix:
     def settle(self, result: Result, *, since: float | None = None) -> None:
         """Wait until nothing is under way, and note how long that took since ``since``."""
         try:
-            self.ledgers.settle(_CONVERGED, hurry=self._hurry)
+            self.ledgers.settle(_CONVERGED, hurry=self._hurry and result.sender_hit)
         except TimeoutError as fault:
             result.anomalies.append(str(fault))
         if since is not None:
             result.seconds = time.monotonic() - since
 
-    def judge(
-        self, result: Result, people: Sequence[tuple[Scenario, list[Patient]]], *, may_repeat: bool
-    ) -> None:
-        """Look at the books, and ask the platform. ``may_repeat``: what sends mails has died."""
+    def judge(self, result: Result, people: Sequence[tuple[Scenario, list[Patient]]]) -> None:
+        """Look at the books, and ask the platform."""
         everybody = [patient for _, patients in people for patient in patients]
         known = [patient for patient in everybody if patient.patient_id]
         found, twice = effects(self.ledgers, self.stack.directory, known)
         result.blame(judged(known, found, twice))
-        if twice and not may_repeat:
+        if twice and not result.sender_hit:
             result.anomalies.append("a mail was handed over twice, and its sender did not die")
         result.anomalies += remains(self.ledgers, known) + self.ledgers.faults()
         for scenario, patients in people:
