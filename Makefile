@@ -11,7 +11,7 @@ export PORT STACK
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long check format lock demo seed-data redrive \
-	erasures-replay replay replay-check bench audit-verify new-service manifest docs clean
+	restored erasures-replay replay replay-check bench audit-verify new-service manifest docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ seed-data: setup ## fill the running platform with the volumes of a group of cli
 
 redrive: setup ## SERVICE=x [TYPE=Y]: let dead letters take effect; exit 1 if some fail again
 	@$(PY) -m infra.redrive
+
+restored: setup ## after a restore, before anybody may use it: begin a new epoch of events
+	@$(PY) -m infra.restored $(ARGS)
 
 erasures-replay: setup ## SINCE=2026-01-15T10:00:00Z: after a restore, apply erasures since then again
 	@$(PY) -m infra.erasures_replay

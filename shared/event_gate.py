@@ -1,8 +1,8 @@
 """What keeps readers of all events waiting, and what a restore has to announce.
 
 Readers pass over nothing that may still commit: they stop at the oldest transaction that is open
-anywhere on the instance (``EventStore.read_all``). One that is forgotten stops them for good, and so
-does a restore that brings rows with transaction ids from the future.
+anywhere on the instance (``EventStore.read_all``). One that is forgotten stops them for good, and
+so does a restore that brings rows with transaction ids from the future.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.jobs import Job
 __all__ = ["STALLED_S", "Gate", "bump_epoch", "gate", "gate_gauges", "gate_job"]
 
 STALLED_S = 60.0
-"""From here on somebody has to look: roles end what is open for longer (infra/local/postgres.py)."""
+"""From here on somebody has to look: no service's transaction may be open for longer."""
 
 _GATE = """
 with here as materialized (

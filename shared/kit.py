@@ -15,6 +15,7 @@ from shared.contracts.saga import SagaReplied
 from shared.db import Tx
 from shared.dead_letter_routes import add_dead_letter_routes
 from shared.errors import Unavailable
+from shared.event_gate import gate_job
 from shared.handles import database, outbox, vault
 from shared.identity import purge_revocations, revoke
 from shared.jobs import Job
@@ -50,6 +51,7 @@ def add_jobs(service: Service) -> None:
         Job("sweep", timedelta(seconds=1), sweep),
         Job("forget", timedelta(hours=1), forget),
         Job("service-key", timedelta(days=1), new_key),
+        gate_job(lambda: database(name)),
     ):
         service.jobs[job.name] = job
     if service.privacy.tables:

@@ -16,6 +16,7 @@ from shared.audit import acting_as_service
 from shared.bus import BusUnavailable, parse_push
 from shared.config import AUDIENCE, check, config, deployed
 from shared.errors import NotFound, Problem, Reject, Unavailable
+from shared.event_gate import gate_gauges
 from shared.handles import database, install, outbox, vault
 from shared.http import Api
 from shared.http_reply import make, problem
@@ -73,7 +74,7 @@ class Service:
         self._once = Once(lambda: database(name), lambda: vault(name))
         self.orchestrator = Orchestrator(name, sagas, self.on, lambda: database(name))
         self.jobs = jobs.entries.copy() if jobs else {}
-        self.gauges: tuple[Gauges, ...] = (kit_gauges, *gauges)
+        self.gauges: tuple[Gauges, ...] = (kit_gauges, gate_gauges, *gauges)
         if deployed():
             check(name, needs)
         kit.add_jobs(self)

@@ -98,6 +98,18 @@ METRICS: dict[str, Metric] = {
     "dentalhelp.projection.lag": Metric(
         "gauge", "s", "Age of the oldest event that a projection has not applied."
     ),
+    "dentalhelp.events.gate.age": Metric(
+        "gauge", "s", "Age of the oldest event that readers may not see yet."
+    ),
+    "dentalhelp.events.gate.lag": Metric(
+        "gauge", "{transaction}", "Transaction ids from the oldest open one to the newest."
+    ),
+    "dentalhelp.transactions.prepared": Metric(
+        "gauge", "{transaction}", "Prepared transactions of the instance."
+    ),
+    "dentalhelp.transactions.prepared.age": Metric(
+        "gauge", "s", "Age of the oldest prepared transaction."
+    ),
     "dentalhelp.audit.unsealed.age": Metric("gauge", "s", "Age of the oldest unsealed audit row."),
     "dentalhelp.erasures.unanswered": Metric(
         "gauge", "{service}", "Services that have not answered an erasure."

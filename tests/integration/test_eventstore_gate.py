@@ -43,18 +43,16 @@ def test_pages_follow_one_another(store: World) -> None:
     store.append(second, ChairMoved(room=3))
     store.append(first, ChairMoved(room=4), expected=2)
     pages, after = [], START
-    while page := store.store.read_all(store.db, after, limit=2):
+    while page := store.read(after, limit=2):
         pages.append(_rooms(page))
         after = page[-1].cursor
     assert [[1, 2], [3, 4]] == pages
     for page_of, categories in (([1, 2, 4], ["chair"]), ([1, 2, 3, 4], ["desk", "chair", "desk"])):
-        found = store.store.read_all(store.db, START, categories=categories, limit=9)
+        found = store.read(categories=categories)
         assert page_of == _rooms(found)
-    assert [] == store.store.read_all(store.db, START, categories=["lamp"], limit=9)
+    assert [] == store.read(categories=["lamp"])
     assert [3, 4] == _rooms(
-        store.store.read_all(
-            store.db, Cursor.parse(str(found[1].cursor)), categories=["chair", "desk"], limit=2
-        )
+        store.read(Cursor.parse(str(found[1].cursor)), categories=["chair", "desk"])
     )
 
 
@@ -71,7 +69,7 @@ def test_an_open_transaction_is_waited_for(store: World) -> None:
 
     gated, last = store.db.transaction(work)
     assert [] == gated
-    assert [1, 2] == _rooms(store.store.read_all(store.db, START, limit=9))
+    assert [1, 2] == _rooms(store.read())
     naive = store.db.all("select pos from events where pos > :last", last=last)
     assert [] == naive, "the positive control: the first event is lost to it"
 
@@ -88,7 +86,7 @@ def test_a_transaction_in_another_database_holds_it_back_too(
         return store.store.read_all(store.db, START, limit=9)
 
     assert [] == elsewhere.transaction(work)
-    assert [1] == _rooms(store.store.read_all(store.db, START, limit=9))
+    assert [1] == _rooms(store.read())
 
 
 def test_savepoints_and_batches_keep_the_order(store: World) -> None:
@@ -103,7 +101,7 @@ def test_savepoints_and_batches_keep_the_order(store: World) -> None:
         tx.run("release savepoint here")
 
     store.db.transaction(work)
-    assert [1, 2, 3, 9] == _rooms(store.store.read_all(store.db, START, limit=9))
+    assert [1, 2, 3, 9] == _rooms(store.read())
 
 
 def test_erased_people_do_not_stop_the_reader(store: World) -> None:
@@ -113,7 +111,7 @@ def test_erased_people_do_not_stop_the_reader(store: World) -> None:
         store.append(stream, Moved(town=str(stream.id)))
     assert streams[1].person is not None
     store.erase(streams[1].person)
-    found = store.store.read_all(store.db, START, limit=9)
+    found = store.read()
     towns = [None if event.fact is None else event.fact.town for event in found]
     assert [str(streams[0].id), None, str(streams[2].id)] == towns
     assert [False, True, False] == [event.erased for event in found]
@@ -131,18 +129,18 @@ def test_after_a_restore_a_new_epoch_comes_behind_everything(
     epoch shows them, and what is appended then comes behind them."""
     stream = store.stream("chair")
     store.append(stream, ChairMoved(room=1), ChairMoved(room=2))
-    read = store.store.read_all(store.db, START, limit=9)
+    read = store.read()
     assert [1, 2] == _rooms(read)
     owner = _superuser(store, cluster)
     owner.all("update events set tx = '9000000000'")
-    assert [] == store.store.read_all(store.db, START, limit=9)
+    assert [] == store.read()
     assert gate(store.db)["restored"]
     assert 2 == store.db.transaction(bump_epoch)
     assert not gate(store.db)["restored"]
-    restored = store.store.read_all(store.db, START, limit=9)
+    restored = store.read()
     assert [1, 2] == _rooms(restored)
     store.append(stream, ChairMoved(room=3), expected=2)
-    after = store.store.read_all(store.db, restored[-1].cursor, limit=9)
+    after = store.read(restored[-1].cursor)
     assert [(3, 2)] == [(event.fact.room, event.cursor.epoch) for event in after]
     assert after[0].cursor.tx < restored[-1].cursor.tx
 
@@ -158,7 +156,7 @@ def test_an_old_snapshot_appends_to_the_new_epoch(store: World, isolation: str) 
         store.store.append(tx, stream, [ChairMoved(room=1)], expected=0)
 
     store.db.transaction(work, isolation=isolation)  # type: ignore[arg-type]
-    found = store.store.read_all(store.db, START, limit=9)
+    found = store.read()
     assert [2] == [event.cursor.epoch for event in found]
 
 
@@ -184,13 +182,14 @@ def test_the_epoch_waits_for_appends_under_way(store: World) -> None:
     store.db.transaction(work).join(10)
     assert ["appended", "bumped"] == order
     store.append(store.stream("chair"), ChairMoved(room=2))
-    found = store.store.read_all(store.db, START, limit=9)
+    found = store.read()
     assert [(1, 1), (2, 2)] == [(event.fact.room, event.cursor.epoch) for event in found]
 
 
 def test_the_gate_says_how_far_it_holds_back(store: World) -> None:
     """Nothing while nobody is in the way; the age of what waits while somebody is."""
     store.append(store.stream("chair"), ChairMoved(room=1))
+    assert [1] == _rooms(store.read())
     free = gate(store.db)
     assert (0.0, False, 0, 0.0) == (
         free["stalled_s"],
@@ -212,7 +211,7 @@ def test_the_gate_says_how_far_it_holds_back(store: World) -> None:
     held = store.db.transaction(work)
     assert held["stalled_s"] > 0
     assert held["xmin_lag"] >= 2
-    assert [1, 2] == _rooms(store.store.read_all(store.db, START, limit=9))
+    assert [1, 2] == _rooms(store.read())
 
 
 @pytest.fixture
@@ -265,4 +264,4 @@ def test_a_forgotten_prepared_transaction_is_named(store: World) -> None:
     assert 0 < found["prepared_age_s"]
     assert 0 < found["stalled_s"]
     assert [] == seen
-    assert [1] == _rooms(store.store.read_all(store.db, START, limit=9))
+    assert [1] == _rooms(store.read())
