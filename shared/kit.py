@@ -118,6 +118,9 @@ def add_routes(service: Service) -> None:
 
 
 def _forget(tx: Tx) -> int:
-    """Inbox rows outlive redelivery (7 days at most) and manual redrive (30 days)."""
+    """Inbox rows outlive redelivery (7 days at most), and any letter that may be redriven."""
     purged = purge_revocations(tx) + idempotency.purge(tx)
-    return purged + tx.run("delete from inbox where received_at < now() - interval '60 days'")
+    return purged + tx.run(
+        "delete from inbox i where received_at < now() - interval '60 days'"
+        " and not exists (select from dead_letters d where d.id = i.event_id::text)"
+    )

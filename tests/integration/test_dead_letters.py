@@ -166,6 +166,20 @@ def test_what_took_effect_already_is_a_duplicate(platform: Platform, admin: str)
     assert None is stored(platform, letter)
 
 
+def test_a_letter_is_never_too_old_to_be_a_duplicate(platform: Platform, admin: str) -> None:
+    """That a message took effect is remembered as long as there is a letter that repeats it."""
+    db = platform.databases["patient"]
+    messages = [moved(platform.register(f"{n}.old@example.com")["patient_id"]) for n in "ab"]
+    platform.bus.publish("auth", messages)
+    platform.drain()
+    letter = park(platform, messages[0])
+    db.all("update inbox set received_at = now() - interval '61 days'")
+    assert 0 < platform.services["patient"].jobs["forget"].run()
+    ids = [row["event_id"] for row in db.all("select event_id from inbox")]
+    assert [messages[0].event_id] == ids
+    assert (200, "duplicate") == redrive(platform, admin, letter)
+
+
 def test_what_fails_again_stays_with_its_new_reason(platform: Platform, admin: str) -> None:
     """409 says why, the letter counts the attempt, and the audit keeps it."""
     env = moved(uuid4(), version=None)
