@@ -50,6 +50,8 @@ class Personal:
     """SQL expression (timestamptz): rows with a later one are held, and erased then."""
     reason: str | None = None
     """Which law holds them."""
+    show: Callable[[Tx, UUID], list[dict[str, Any]]] | None = None
+    """Reads what an export shows where columns do not say it (shared/event_export.py)."""
 
     @property
     def mine(self) -> str:
@@ -76,9 +78,9 @@ class Privacy:
             row = tx.one("select version, wrapped from subject_keys where subject = :p", p=person)
             key = vault.subject(person, row["version"], row["wrapped"]) if row else None
             shown = {
-                t.table: [_readable(t, found, key) for found in tx.all(_select(t), person=person)]
+                t.table: _shown(tx, t, person, key)
                 for t in self.tables
-                if t.plain or t.sealed
+                if t.plain or t.sealed or t.show
             }
             if any(shown.values()):
                 record(tx, person, "export", "everything")
@@ -88,9 +90,18 @@ class Privacy:
 
     @staticmethod
     def lock(tx: Tx, person: UUID) -> None:
-        """Wait until every message about ``person`` that is being handled is done; no other one
-        begins before this transaction ends. Comes before the locks of rows, as in ``receive``."""
-        tx.run("select pg_advisory_xact_lock(hashtextextended(:key, 0))", key=_lock(person))
+        """Wait until every message about ``person`` that is being handled is done, and every step
+        of their sagas; no other one begins before this transaction ends. Comes before the locks of
+        other rows, as in ``receive`` and in sagas."""
+        tx.batch(
+            Statement(
+                "select pg_advisory_xact_lock(hashtextextended(:key, 0))", {"key": _lock(person)}
+            ),
+            Statement(
+                "select from sagas where subject = :person and data is not null for update",
+                {"person": person},
+            ),
+        )
 
     def erase(self, tx: Tx, person: UUID, erasure_id: UUID) -> tuple[dict[str, int], list[Held]]:
         """Erase ``person`` and leave a tombstone: (table -> rows, what is held).
@@ -249,6 +260,12 @@ def _removal(table: Personal) -> str:
 def _select(table: Personal) -> str:
     columns = ", ".join((*table.plain, *table.sealed))
     return _SHOW.format(table=table.table, columns=columns, rows=table.mine)
+
+
+def _shown(tx: Tx, table: Personal, person: UUID, key: Subject | None) -> list[dict[str, Any]]:
+    if table.show is not None:
+        return table.show(tx, person)
+    return [_readable(table, found, key) for found in tx.all(_select(table), person=person)]
 
 
 def _readable(table: Personal, row: Row, key: Subject | None) -> dict[str, Any]:

@@ -36,6 +36,8 @@ def follow_email(event: EmailUpdated, tx: Tx, meta: Metadata) -> None:
     """The replica of the address, never backwards; before the profile, it is kept for it."""
     if meta.aggregate_version is None:
         raise Reject("an e-mail address without the version it is from")
-    registration.follow_email(event.person_id, event.email, meta.aggregate_version, tx)
-    changed_at = moment(meta.hlc)
+    now, changed_at = clock().now(), moment(meta.hlc)
+    # Auth's clock may be ahead of ours, but what we have learned is not yet to come.
+    since = min(changed_at, now)
+    registration.follow_email(event.person_id, event.email, meta.aggregate_version, since, tx)
     tx.after(lambda: timed(_LAG, (clock().now() - changed_at).total_seconds()))

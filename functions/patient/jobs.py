@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from functions.patient.service import registration
+from functions.patient.service import history, registration
 from shared.jobs import Jobs
 from shared.runtime import database
 
@@ -17,3 +17,9 @@ jobs = Jobs()
 def purge() -> int:
     """E-mail addresses of people who did not become patients."""
     return database("patient").transaction(registration.purge)
+
+
+@jobs("histories", every=timedelta(hours=1))
+def begin_histories() -> int:
+    """Records that were made before there were histories get theirs."""
+    return history.begin()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functions.patient.store.history import STORE
+from shared.event_export import exported
 from shared.privacy import Personal, Privacy
 
 __all__ = ["privacy"]
@@ -20,5 +22,7 @@ privacy = Privacy(
         ),
         Personal("early_emails", person="patient_id", plain=("email", "received_at")),
         Personal("removed_patients", person="patient_id", erase="keep"),
+        # Sealed with the person's key, which the erasure deletes.
+        Personal("events", erase="keep", show=exported(STORE)),
     ),
 )

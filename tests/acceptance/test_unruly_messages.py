@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from functions.patient.store import records
+from functions.patient.store import arrivals
 from infra.chaos.ledgers import Ledgers
 from infra.people import patient
 from shared.db import Tx
@@ -92,7 +92,7 @@ def test_a_careless_replica_is_noticed(
 ) -> None:
     """The control: a replica that takes every message as it comes is seen going backwards."""
 
-    def careless(tx: Tx, patient_id: UUID, email: str, email_version: int) -> None:
+    def careless(tx: Tx, patient_id: UUID, email: str, email_version: int, since: Any) -> None:
         tx.run(
             "update patients set email = :email, email_version = :version where patient_id = :id",
             email=email,
@@ -100,7 +100,7 @@ def test_a_careless_replica_is_noticed(
             id=patient_id,
         )
 
-    monkeypatch.setattr(records, "set_email", careless)
+    monkeypatch.setattr(arrivals, "set_email", careless)
     bus = _WatchedBus(seed=0)
     platform = Platform(service_db, bus)
     ledgers = Ledgers(platform.databases)

@@ -112,6 +112,7 @@ TABLE = {
     "POST /api/patients/-/dead-letters/{letter_id}/discard": GROUP,
     "GET /api/patients/-/people/{person_id}": {"auth"},
     "GET /api/patients/{patient_id}/access-log": GROUP | {"owner"},
+    "GET /api/patients/{patient_id}/history": GROUP | {"owner"},
     "GET /api/patients/-/health": EVERYBODY,
     "GET /api/patients/-/metrics": GROUP,
     "GET /api/patients/-/openapi.json": EVERYBODY,

@@ -1,4 +1,4 @@
-"""The routes under /api/patients. Nothing personal stands in a URL.
+"""Finding, reading and changing patients.
 
 The record is shared by the group, so staff of any clinic may read a profile. The anamnesis
 concerns health (GDPR, article 9): only the patient and dentists see or change it.
@@ -6,26 +6,24 @@ concerns health (GDPR, article 9): only the patient and dentists see or change i
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Annotated, Literal, Self
+from datetime import date
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from functions.patient import domain
+from functions.patient.api.base import api
 from functions.patient.domain import NationalIdTaken, Record, Text
 from functions.patient.service import records, search
-from shared.access import GROUP, owner, roles
-from shared.db import Row
+from shared.access import owner, roles
 from shared.errors import Forbidden, Invalid, NotFound, StaleVersion
-from shared.http import Api, IfMatch, Reply
+from shared.http import IfMatch, Reply
 from shared.identity import Caller
-from shared.pages import Page, PageQuery
+from shared.pages import Page
 from shared.types import BirthDate, Email, Language, NationalId, PersonName, Phone
 
-__all__ = ["api"]
-
-api = Api("patient", prefix="/api/patients")
+__all__ = ["Anamnesis", "Patient"]
 
 _STAFF = roles("RECEPTIONIST", "DENTIST", "ADMIN")
 
@@ -111,26 +109,6 @@ class Found(BaseModel):
     birth_date: date | None
 
 
-class Actor(BaseModel):
-    """Whoever it was: a person, a service (``id``: for whom it called), or nobody identified."""
-
-    kind: Literal["person", "service", "anonymous"]
-    id: UUID | None
-    roles: list[str]
-    self: bool
-    service: str | None
-
-
-class Access(BaseModel):
-    """One access to somebody's data; ``purpose`` is of HL7 v3 PurposeOfUse."""
-
-    at: datetime
-    action: str
-    what: str
-    purpose: str
-    actor: Actor
-
-
 @api.post("/search", access=_STAFF, returns=Page[Found], problems=[Invalid])
 def find(body: Search) -> Page[Found]:
     """Find patients by name (each word of the query begins a word of the name, accents and case
@@ -200,33 +178,6 @@ def replace_anamnesis(patient_id: UUID, body: Anamnesis, if_match: IfMatch) -> R
         notes=body.notes,
     )
     return _anamnesis(records.write_anamnesis(patient_id, if_match, told))
-
-
-@api.get(
-    "/{patient_id}/access-log",
-    access=owner("patient_id") | roles("ADMIN", clinic=GROUP),
-    returns=Page[Access],
-)
-def show_access_log(patient_id: UUID, query: PageQuery) -> Page[Access]:
-    """Who read or wrote what of the record, when and what for, newest first; also of somebody
-    who was erased."""
-    page = records.accesses(patient_id, query)
-    return Page(
-        items=[_access(row, patient_id) for row in page.items], next_cursor=page.next_cursor
-    )
-
-
-def _access(row: Row, patient_id: UUID) -> Access:
-    service, person = row["service"], row["actor"]
-    kind: Literal["person", "service", "anonymous"] = "anonymous"
-    if service is not None or person is not None:
-        kind = "person" if service is None else "service"
-    actor = Actor(
-        kind=kind, id=person, roles=row["roles"], self=person == patient_id, service=service
-    )
-    return Access(
-        at=row["at"], action=row["action"], what=row["what"], purpose=row["purpose"], actor=actor
-    )
 
 
 def _may_know(caller: Caller, patient_id: UUID) -> bool:

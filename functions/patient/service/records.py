@@ -50,7 +50,7 @@ def change(patient_id: UUID, version: int, wanted: Mapping[str, Any], *, anamnes
         if not names:
             return old
         try:
-            new = records.update_profile(tx, key, patient_id, version, profile)
+            new = records.update_profile(tx, key, patient_id, version, profile, fields=names)
         except UniqueViolation as error:
             records.refused(error)
         if new is None:

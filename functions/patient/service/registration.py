@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from functions.patient.domain import (
     PatientRemoved,
     Profile,
 )
-from functions.patient.store import records
+from functions.patient.store import arrivals, records
 from shared.audit import record
 from shared.contracts.patient import CreatePatient, PatientRegistered
 from shared.crypto import shred
@@ -46,8 +47,8 @@ def create(command: CreatePatient, tx: Tx) -> None:
     """
     given = _check(command)
     patient_id = command.patient_id
-    records.lock(tx, patient_id)
-    removed, early = records.arrive(tx, patient_id)
+    arrivals.lock(tx, patient_id)
+    removed, early = arrivals.arrive(tx, patient_id)
     if removed:
         raise PatientRemoved
     email, version = command.email, command.email_version
@@ -81,21 +82,22 @@ def create(command: CreatePatient, tx: Tx) -> None:
 
 def remove(patient_id: UUID, tx: Tx) -> None:
     """Delete the person's rows and key for good: no late message brings them back."""
-    records.lock(tx, patient_id)
-    records.remove(tx, patient_id)
+    arrivals.lock(tx, patient_id)
+    arrivals.remove(tx, patient_id)
     if shred(tx, patient_id):
         record(tx, patient_id, "erase", "profile")
 
 
-def follow_email(patient_id: UUID, email: str, version: int, tx: Tx) -> None:
-    """Follow auth, by its versions, never backwards and whatever came first."""
-    if records.set_email(tx, patient_id, email, version):
+def follow_email(patient_id: UUID, email: str, version: int, since: datetime, tx: Tx) -> None:
+    """Follow auth, where it is so ``since``, by its versions: never backwards, whatever came
+    first."""
+    if arrivals.set_email(tx, patient_id, email, version, since):
         record(tx, patient_id, "write", "email")
 
 
 def purge(tx: Tx) -> int:
     """Forget the addresses of people who did not become patients (auth's staff, for one)."""
-    return records.purge_early_emails(tx)
+    return arrivals.purge_early_emails(tx)
 
 
 def _check(command: CreatePatient) -> _Checked:

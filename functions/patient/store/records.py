@@ -1,4 +1,5 @@
-"""One patient's rows: profile and anamnesis, always both; who was removed; early e-mails."""
+"""One patient's rows: profile and anamnesis, always both. What changes them here notes it in the
+history: there is no change without its fact."""
 
 from __future__ import annotations
 
@@ -7,28 +8,36 @@ from datetime import date
 from typing import Any, Literal, NoReturn, cast
 from uuid import UUID
 
-from functions.patient.domain import Anamnesis, NationalIdTaken, Profile, Record, search_name
+from functions.patient.domain import (
+    NO_ANAMNESIS,
+    Anamnesis,
+    NationalIdTaken,
+    Profile,
+    Record,
+    search_name,
+)
+from functions.patient.store import history
 from shared.audit import audited, who
 from shared.crypto import Subject, Vault, blind_index
 from shared.db import Database, Row, Tx, UniqueViolation
+from shared.eventstore import Fact
+from shared.runtime import vault
 from shared.types import Language
 
 __all__ = [
     "What",
-    "arrive",
+    "adopt",
+    "facts",
     "insert",
-    "lock",
     "national_id_index",
-    "purge_early_emails",
     "read",
     "record",
     "refused",
-    "remove",
-    "set_email",
     "show",
     "unseal_date",
     "update_anamnesis",
     "update_profile",
+    "without_history",
 ]
 
 What = Literal["profile", "profile, anamnesis", "anamnesis"]
@@ -60,21 +69,13 @@ _SHOW = {
     )
 }
 
-_ARRIVE = """
-with e as (
-  delete from early_emails where patient_id = :patient_id returning email, email_version)
-select exists (select from removed_patients where patient_id = :patient_id) as removed,
-       e.email, e.email_version
-  from (select) as always left join e on true
-"""
-
 # One statement makes the person's rows, so that there is never one without the others.
 _INSERT = """
 with p as (
   insert into patients (patient_id, email, email_version, first_name, last_name, name,
-                        national_id, national_id_index, phone, birth_date, language)
+                        national_id, national_id_index, phone, birth_date, language, facts)
   values (:patient_id, :email, :email_version, :first_name, :last_name, :name,
-          :national_id, :national_id_index, :phone, :birth_date, :language)
+          :national_id, :national_id_index, :phone, :birth_date, :language, 1)
   on conflict (patient_id) do nothing
   returning patient_id, name),
 a as (
@@ -91,56 +92,32 @@ select patient_id from p
 _UPDATE_PROFILE = """
 with p as (
   update patients
-     set version = version + 1, updated_at = now(), first_name = :first_name,
+     set version = version + 1, facts = facts + 1, updated_at = now(), first_name = :first_name,
          last_name = :last_name, name = :name, national_id = :national_id,
          national_id_index = :national_id_index, phone = :phone, birth_date = :birth_date,
          language = :language
-   where patient_id = :patient_id and version = :version
-  returning patient_id, name, version),
+   where patient_id = :patient_id and version = :version and facts > 0
+  returning patient_id, name, version, facts),
 d as (
   delete from patient_words w using p where w.patient_id = p.patient_id and w.name <> p.name),
 i as (
   insert into patient_words (word, name, patient_id)
   select word, p.name, p.patient_id from p, unnest(:words::text[]) as word
   on conflict do nothing)
-select version from p
+select version, facts from p
 """
 
 _UPDATE_ANAMNESIS = """
 with p as (
-  update patients set version = version + 1, updated_at = now()
-   where patient_id = :patient_id and version = :version
-  returning patient_id, version)
+  update patients set version = version + 1, facts = facts + 1, updated_at = now()
+   where patient_id = :patient_id and version = :version and facts > 0
+  returning patient_id, version, facts)
 update patient_anamnesis a
    set allergies = :allergies, chronic_conditions = :chronic_conditions,
        medications = :medications, notes = :notes
   from p where a.patient_id = p.patient_id
-returning p.version
+returning p.version, p.facts
 """
-
-_SET_EMAIL = """
-update patients
-   set email = :email, email_version = :email_version, version = version + 1, updated_at = now()
- where patient_id = :patient_id and email_version < :email_version
-"""
-
-_KEEP_EARLY_EMAIL = """
-insert into early_emails (patient_id, email, email_version)
-select :patient_id::uuid, :email, :email_version::integer
- where not exists (select from patients where patient_id = :patient_id::uuid)
-   and not exists (select from removed_patients where patient_id = :patient_id::uuid)
-on conflict (patient_id) do update
-   set email = excluded.email, email_version = excluded.email_version
- where early_emails.email_version < excluded.email_version
-"""
-
-
-def lock(tx: Tx, patient_id: UUID) -> None:
-    """Wait for whoever else decides whether this person exists; held until the end.
-
-    In a statement of its own, so that the next one sees what the other has committed.
-    """
-    tx.run("select pg_advisory_xact_lock(hashtextextended(:key, 0))", key=f"patient {patient_id}")
 
 
 def refused(error: UniqueViolation) -> NoReturn:
@@ -204,61 +181,82 @@ def insert(
         **_profile_columns(key, profile),
         **_anamnesis_columns(key, anamnesis),
     )
-    return made is not None
+    if made is None:
+        return False
+    fact = history.ProfileRegistered(
+        profile=profile, anamnesis=anamnesis, email=email, email_version=email_version
+    )
+    history.note(tx, key, patient_id, fact, facts=1)
+    return True
 
 
 def update_profile(
-    tx: Tx, key: Subject, patient_id: UUID, version: int, profile: Profile
+    tx: Tx, key: Subject, patient_id: UUID, version: int, profile: Profile, *, fields: list[str]
 ) -> int | None:
-    """Save ``profile`` over ``version``: the next version, or None. Raises UniqueViolation."""
-    found = tx.value(
-        _UPDATE_PROFILE, patient_id=patient_id, version=version, **_profile_columns(key, profile)
-    )
-    return None if found is None else int(found)
+    """Save ``profile``, of which ``fields`` are new, over ``version``: the next version, or None.
+    Raises UniqueViolation."""
+    fact = history.ProfileChanged(fields=fields, profile=profile)
+    columns = _profile_columns(key, profile)
+    return _written(tx, _UPDATE_PROFILE, key, patient_id, fact, version=version, **columns)
 
 
 def update_anamnesis(
     tx: Tx, key: Subject, patient_id: UUID, version: int, anamnesis: Anamnesis
 ) -> int | None:
     """Save ``anamnesis`` over ``version``: the next version, or None."""
+    fact = history.AnamnesisChanged(anamnesis=anamnesis)
     columns = _anamnesis_columns(key, anamnesis)
-    found = tx.value(_UPDATE_ANAMNESIS, patient_id=patient_id, version=version, **columns)
+    return _written(tx, _UPDATE_ANAMNESIS, key, patient_id, fact, version=version, **columns)
+
+
+def facts(tx: Tx, patient_id: UUID) -> int | None:
+    """How many facts the patient's history has; None: there is no such patient."""
+    found = tx.value("select facts from patients where patient_id = :id", id=patient_id)
     return None if found is None else int(found)
 
 
-def set_email(tx: Tx, patient_id: UUID, email: str, email_version: int) -> bool:
-    """The replica of auth's address, if it is newer; kept aside while there is no profile."""
-    params = {"patient_id": patient_id, "email": email, "email_version": email_version}
-    if tx.run(_SET_EMAIL, **params):
-        return True
-    # An older address, or no profile: only under the lock is it certain which.
-    lock(tx, patient_id)
-    return bool(tx.run(_SET_EMAIL, **params) or tx.run(_KEEP_EARLY_EMAIL, **params))
-
-
-def arrive(tx: Tx, patient_id: UUID) -> tuple[bool, tuple[str, int] | None]:
-    """Whether this is somebody who must not come back, and the address that came before the
-    profile, with its version; it is kept no longer."""
-    row = tx.one(_ARRIVE, patient_id=patient_id)
-    if row is None:
-        raise AssertionError("a row comes back, whoever arrives")
-    early = None if row["email"] is None else (row["email"], row["email_version"])
-    return row["removed"], early
-
-
-def purge_early_emails(tx: Tx) -> int:
-    """A registration ends within minutes: what is a day old belongs to nobody who comes."""
-    return tx.run("delete from early_emails where received_at < now() - interval '1 day'")
-
-
-def remove(tx: Tx, patient_id: UUID) -> None:
-    """Delete the person's rows and remember that they must not come back."""
-    tx.run(
-        "with e as (delete from early_emails where patient_id = :patient_id),"
-        " p as (delete from patients where patient_id = :patient_id)"
-        " insert into removed_patients (patient_id) values (:patient_id) on conflict do nothing",
-        patient_id=patient_id,
+def without_history(db: Database, after: UUID, limit: int) -> list[UUID]:
+    """The next patients behind ``after`` who have none."""
+    rows = db.all(
+        "select patient_id from patients where facts = 0 and patient_id > :after"
+        " order by patient_id limit :limit",
+        after=after,
+        limit=limit,
     )
+    return [row["patient_id"] for row in rows]
+
+
+def adopt(tx: Tx, patient_id: UUID) -> bool:
+    """Begin the history of a record that was made before there were any; False if it has one."""
+    row = tx.one(
+        "update patients set facts = 1 where patient_id = :id and facts = 0"
+        " returning email_version",
+        id=patient_id,
+    )
+    found = None if row is None else tx.one(_READ_ALL, patient_id=patient_id)
+    if row is None or found is None:
+        return False
+    known, key = record(found, vault("patient"))
+    fact = history.HistoryBegun(
+        profile=known.profile,
+        anamnesis=known.anamnesis or NO_ANAMNESIS,
+        email=known.email,
+        email_version=row["email_version"],
+    )
+    history.note(tx, key, patient_id, fact, facts=1)
+    return True
+
+
+def _written(
+    tx: Tx, sql: str, key: Subject, patient_id: UUID, fact: Fact, **params: Any
+) -> int | None:
+    row = tx.one(sql, patient_id=patient_id, **params)
+    if row is None and adopt(tx, patient_id):
+        row = tx.one(sql, patient_id=patient_id, **params)
+    if row is None:
+        return None
+    history.note(tx, key, patient_id, fact, facts=row["facts"])
+    return int(row["version"])
 
 
 def national_id_index(national_id: str) -> bytes:
