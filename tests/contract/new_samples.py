@@ -1,28 +1,34 @@
-"""Write a sample of every message version that has none: ``python -m tests.contract.new_samples``.
+"""Write a sample of every version of a message or a fact that has none.
+
+``python -m tests.contract.new_samples``
 
 Values are made up from the field's type; samples that exist are left as they are.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import pkgutil
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 
 import shared.contracts
+from infra import manifest
+from shared.eventstore import Fact
 from shared.messages import Command, Envelope, Message, Metadata, SagaContext
 
-__all__ = ["SAMPLES", "messages", "sample_name"]
+__all__ = ["FACTS", "SAMPLES", "fact_name", "facts", "messages", "sample_name"]
 
 SAMPLES = Path(__file__).parent / "samples"
+FACTS = Path(__file__).parent / "facts"
 _ID = UUID("0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b")
 _MOMENT = "2026-01-15T10:30:00.123456Z"
 
@@ -60,6 +66,25 @@ def sample_name(message: type[Message], version: int) -> str:
     return f"{message.topic()}.{message.type_name()}.v{version}.json"
 
 
+def facts() -> list[type[Fact]]:
+    """Every fact of every service."""
+    for service in manifest.service_names():
+        importlib.import_module(f"functions.{service}.main")
+    found = [fact for fact in _below(Fact) if fact.__module__.startswith("functions.")]
+    return sorted(found, key=lambda fact: (fact.__module__, fact.__name__))
+
+
+def _below(fact: type[Fact]) -> Iterator[type[Fact]]:
+    for one in fact.__subclasses__():
+        yield one
+        yield from _below(one)
+
+
+def fact_name(fact: type[Fact], version: int) -> str:
+    """``patient.EMAIL_FOLLOWED.v1.json``."""
+    return f"{fact.__module__.split('.')[1]}.{fact.type_name()}.v{version}.json"
+
+
 def _value(name: str, annotation: Any) -> Any:
     if name in _NAMED:
         return _NAMED[name]
@@ -67,6 +92,7 @@ def _value(name: str, annotation: Any) -> Any:
     origin = get_origin(annotation)
     makers: dict[Any, Callable[[], Any]] = {
         Literal: lambda: arguments[0],
+        Annotated: lambda: _value(name, arguments[0]),
         Union: lambda: _value(name, arguments[0]),
         types.UnionType: lambda: _value(name, arguments[0]),
         list: lambda: [_value(name, arguments[0])],
@@ -76,6 +102,8 @@ def _value(name: str, annotation: Any) -> Any:
         return makers[origin]()
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return {n: _value(n, f.annotation) for n, f in annotation.model_fields.items()}
+    if dataclasses.is_dataclass(annotation):
+        return {n: _value(n, kind) for n, kind in get_type_hints(annotation).items()}
     return _PLAIN[annotation]
 
 
@@ -105,10 +133,24 @@ def sample(message: type[Message]) -> Envelope:
     )
 
 
+def fact_sample(fact: type[Fact]) -> dict[str, Any]:
+    """What is stored of ``fact`` in its current version, with every field filled."""
+    payload = {name: _value(name, field.annotation) for name, field in fact.model_fields.items()}
+    return TypeAdapter(fact).validate_python(payload).model_dump(mode="json")
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    print(file.name)  # noqa: T201
+
+
 if __name__ == "__main__":
     for message in messages():
         file = SAMPLES / sample_name(message, message.schema_version)
         if not file.exists():
-            text = json.loads(sample(message).to_json())
-            file.write_text(json.dumps(text, indent=2, ensure_ascii=False) + "\n")
-            print(file.name)  # noqa: T201
+            _write(file, json.loads(sample(message).to_json()))
+    for fact in facts():
+        file = FACTS / fact_name(fact, fact.schema_version)
+        if not file.exists():
+            _write(file, fact_sample(fact))

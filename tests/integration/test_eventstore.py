@@ -8,8 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from infra.local import postgres
 from shared.audit import acting
-from shared.db import Tx
+from shared.crypto import Unreadable
+from shared.db import Database, Tx
 from shared.errors import StaleVersion
 from shared.eventstore import START, EventStore, Recorded, Stream
 from shared.identity import Caller
@@ -228,3 +230,43 @@ def test_load_folds_the_history(store: World) -> None:
     assert ([], 0) == store.store.load(store.db, stream, list[str](), towns)
     store.append(stream, Moved(town="Cluj"), Moved(town="Dej"))
     assert (["Cluj", "Dej"], 2) == store.store.load(store.db, stream, list[str](), towns)
+
+
+def test_an_erasure_in_the_middle_of_an_append(store: World) -> None:
+    """What commits after the key has gone counts, and nobody can read it."""
+    stream = store.stream()
+    store.append(stream, Moved(town="Cluj"))
+
+    def work(tx: Tx) -> None:
+        store.store.append(tx, stream, [Moved(town="Dej")], expected=1)
+        assert stream.person is not None
+        person = stream.person
+        assert [None] == together(lambda: store.erase(person))
+
+    store.db.transaction(work, isolation="READ COMMITTED")
+    found = store.store.history(store.db, stream)
+    assert [(1, True), (2, True)] == [(event.version, event.erased) for event in found]
+
+
+def test_a_sealed_fact_cannot_stand_in_for_another(store: World, cluster: postgres.Cluster) -> None:
+    """Content that somebody moved to another place does not open, not even for the same person."""
+    stream = store.stream()
+    store.append(stream, Moved(town="Cluj"), Moved(town="Dej"))
+    name = store.db.all("select current_database() as name")[0]["name"]
+    url = postgres.database_url(cluster.socket_dir, "postgres", cluster.password, name)
+    Database(url).all(
+        "update events set sealed = (select sealed from events where id = :id and version = 1)"
+        " where id = :id and version = 2",
+        id=stream.id,
+    )
+    assert 1 == len(store.store.history(store.db, stream, until_version=1))
+    with pytest.raises(Unreadable):
+        store.store.history(store.db, stream)
+
+
+def test_other_alphabets_and_odd_text_come_back(store: World) -> None:
+    """Sealed text may be anything that Python can encode."""
+    towns = ["", 'Ж\u0000\n"\\ \U0001f9b7', "}{", "x" * 100_000]
+    stream = store.stream()
+    store.append(stream, *[Moved(town=town) for town in towns])
+    assert towns == [event.fact.town for event in store.store.history(store.db, stream)]
