@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -152,6 +153,73 @@ def test_life_goes_on_meanwhile(world: Visits) -> None:
         in_order(world.applied()),
     )
     assert [] == world.projector.check()
+
+
+@pytest.mark.parametrize("events", [1, 2, 3])
+def test_it_never_takes_over_behind_the_live_side(world: Visits, events: int) -> None:
+    """What the live side applied before each step, also the last one, is there afterwards: nobody
+    who reads goes back in time."""
+    world.came(4, follow=True)
+    steps = 0
+
+    def db() -> Database:
+        nonlocal steps
+        steps += 1
+        if 4 < steps < 14:
+            world.came(events, follow=True)
+        return world.db
+
+    overtaken = Rebuild(Projector(db, world.store, world.projector.projection), 2)
+    overtaken.rebuild()
+    assert ([("a", False), ("b", True)], True) == (world.sides(), steps > 5)
+    assert world.db.all("select count(*) as n from events") == [{"n": len(world.applied())}]
+    assert True is in_order(world.applied())
+
+
+@pytest.mark.parametrize("step", [4, 5], ids=["before filling", "before taking over"])
+def test_the_live_side_holds_still_while_it_is_replaced(world: Visits, step: int) -> None:
+    """What an older transaction releases while the other side takes over is applied before that or
+    after it, never to the side that stands down."""
+    world.came(2, follow=True)
+    other, late, last = visits(world.url), uuid4(), uuid4()
+    ready, over = threading.Event(), threading.Event()
+    steps, applied = 0, list[int]()
+
+    def holds_back() -> None:
+        def work(tx: Tx) -> None:
+            world.store.append(tx, visitor(late), [Came(name="Eva")], expected=0)
+            ready.set()
+            over.wait(20)
+
+        world.db.transaction(work, isolation="READ COMMITTED")
+        world.db.close()
+
+    older = threading.Thread(target=holds_back)
+
+    def db() -> Database:
+        nonlocal steps
+        steps += 1
+        if steps == step:
+            world.append(visitor(last), Came(name="Ion"))
+            older.start()
+            ready.wait(20)
+        return world.db
+
+    def releases(tx: Tx, event: Recorded, table: Side) -> None:
+        if event.id == last:
+            over.set()
+            older.join()
+            applied.append(other.projector.run())
+        apply(tx, event, table)
+
+    projection = replace(world.projector.projection, apply=releases)
+    Rebuild(Projector(db, world.store, projection), 50).rebuild()
+    seen = {row["person_id"] for row in world.rows()}
+    assert (1, True) == (len(applied), last in seen)
+    # If the live side has shown it once, it stays.
+    assert (sum(applied) > 0) <= (late in seen)
+    world.projector.run()
+    assert (4, True) == (len(world.applied()), in_order(world.applied()))
 
 
 def test_one_at_a_time(world: Visits) -> None:
