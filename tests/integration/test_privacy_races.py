@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ClassVar
 from uuid import UUID, uuid4
 
@@ -121,3 +121,33 @@ def test_an_erasure_waits_for_the_message_at_hand(db: Database) -> None:
         assert 1 == erased.result()["visits"]
     assert [] == db.all("select from visits")
     assert "erased" == receive(db, on, _visited(person), replied=replied)
+
+
+_SAGA = """
+insert into sagas (id, name, definition, subject, status, steps, states, round, attempts, since,
+                   data, created_at, updated_at)
+values (:id, 'visit', '', :person, 'RUNNING', '{}', '{}', 0, 0, now(), '\\x00', now(), now())
+"""
+
+
+def test_an_erasure_waits_for_the_step_at_hand_with_empty_hands(db: Database) -> None:
+    """While a saga's step is under way, an erasure holds nothing that the step may need: neither
+    has to be broken off for the other."""
+    person = uuid4()
+    db.all(_SAGA, id=uuid4(), person=person)
+    db.all("insert into visits values (:person, '2026-01-15')", person=person)
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def step(tx: Tx) -> Future[dict[str, int]]:
+            tx.run("select from sagas where subject = :person for update", person=person)
+            waiting = pool.submit(_erase, db, person)
+            other = db.twin()
+            while not other.all("select from pg_locks where not granted"):
+                assert not waiting.done()
+            other.close()
+            tx.run("select from visits where person_id = :p for update nowait", p=person)
+            return waiting
+
+        erased = db.transaction(step, isolation="READ COMMITTED").result(5)
+    assert (1, 1) == (erased["visits"], erased["sagas"])
