@@ -22,6 +22,7 @@ from shared.privacy import Personal, Privacy
 from shared.projection import Apply, Projection, Projector, Side
 
 __all__ = [
+    "PRIVACY",
     "Came",
     "Left",
     "Visits",
@@ -145,10 +146,12 @@ def visits(url: str, made: Apply = apply) -> Visits:
 
 
 def tables(url: str) -> None:
-    """Make the tables of both sides."""
+    """Make the tables of both sides, or empty them and forget every event."""
     owner = Database(url.replace("kit_t:runtime@", "kit_t_owner:owner@"))
     for side in "ab":
+        owner.all(f"drop table if exists visits_{side}, order_{side}")
         owner.all(_TABLES.format(side=side))
+    owner.all("truncate events, projections, leases, erased_people, subject_keys cascade")
     owner.close()
 
 

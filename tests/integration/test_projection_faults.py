@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +18,16 @@ from shared.projection_rebuild import Busy, Rebuild
 from tests.projection_stack import Visits, at_work, eventually, in_order, tables, visits
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url(kit_db: Callable[[], str]) -> str:
-    """A database with nothing applied yet."""
-    made = kit_db()
-    tables(made)
-    return made
+    """One database for all."""
+    return kit_db()
 
 
 @pytest.fixture
 def world(url: str) -> Visits:
-    """The read model in it."""
+    """The read model in it, with no events yet."""
+    tables(url)
     return visits(url)
 
 
@@ -39,11 +38,14 @@ def armed(tmp_path: Path) -> Faults:
 
 
 @pytest.fixture
-def impatient(url: str, cluster: postgres.Cluster) -> None:
+def impatient(url: str, cluster: postgres.Cluster) -> Iterator[None]:
     """The server ends a transaction that does nothing for a second, instead of half a minute."""
     admin = Database(cluster.admin_url)
     name = url.partition("?")[0].rpartition("/")[2]
-    admin.all(f"alter role kit_t in database {name} set idle_in_transaction_session_timeout = '1s'")
+    where = f"alter role kit_t in database {name}"
+    admin.all(f"{where} set idle_in_transaction_session_timeout = '1s'")
+    yield
+    admin.all(f"{where} reset all")
     admin.close()
 
 
