@@ -32,8 +32,17 @@ class Route:
 
     @property
     def summary(self) -> str:
-        """The first line of the handler's docstring."""
-        return (self.handler.__doc__ or "").strip().partition("\n")[0]
+        """The first paragraph of the handler's docstring, in one line."""
+        return " ".join(self._paragraphs[0].split())
+
+    @property
+    def details(self) -> str:
+        """What follows it."""
+        return "\n\n".join(" ".join(part.split()) for part in self._paragraphs[1:])
+
+    @property
+    def _paragraphs(self) -> list[str]:
+        return (self.handler.__doc__ or "").strip().split("\n\n")
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ and pydantic writes the schemas (OpenAPI 3.1 speaks JSON Schema 2020-12, as pyda
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
@@ -132,10 +131,9 @@ def _schemas(routes: tuple[Route, ...]) -> tuple[dict[_Use, Any], dict[str, Any]
 def _operation(
     api: Api, number: int, route: Route, schemas: dict[_Use, Any], components: dict[str, Any]
 ) -> dict[str, Any]:
-    text = re.sub(r"\n\s+", "\n", (route.handler.__doc__ or "").strip())
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "description": f"{text}\n\nAccess: {route.access.describe()}.".strip(),
+        "description": f"{route.details}\n\nAccess: {route.access.describe()}.".strip(),
         "tags": ["operators" if route.path.startswith(f"{api.prefix}/-/") else api.name],
         "security": [] if route.access.public else [{"token": []}],
         "responses": _responses(route, schemas.get(_Use(number, "returns"))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def test_an_operation_says_what_it_takes_and_gives() -> None:
     assert (
         operation["summary"],
         operation["description"],
-    ) == ("Change a patient.", "Change a patient.\n\nAccess: the person in patient_id.")
+    ) == ("Change a patient.", "Access: the person in patient_id.")
     assert [
         (parameter["name"], parameter["in"], parameter["required"])
         for parameter in operation["parameters"]
@@ -57,6 +58,21 @@ def test_an_operation_says_what_it_takes_and_gives() -> None:
         "default",
     } == answers.keys()
     assert answers["409"]["description"] == "Slot taken: The slot is gone."
+
+
+def test_the_first_paragraph_is_the_summary() -> None:
+    """However its lines are broken, the summary is whole; what follows is told once, below it."""
+
+    def show() -> None:
+        """One line
+        and another.
+
+        What else there
+        is to say.
+        """
+
+    route = replace(api.routes[0], handler=show)
+    assert ("One line and another.", "What else there is to say.") == (route.summary, route.details)
 
 
 def test_posts_may_carry_an_idempotency_key() -> None:
