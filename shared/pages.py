@@ -16,17 +16,37 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+)
 from pydantic_core import to_json
 
 from shared import strict_json
 from shared.errors import BadRequest, Invalid
 
-__all__ = ["Page", "PageQuery", "decode_cursor", "encode_cursor"]
+__all__ = ["Moment", "Page", "PageQuery", "decode_cursor", "encode_cursor"]
 
 T = TypeVar("T")
 _VERSION = b"\x01"
 _CHECK = 4  # bytes of CRC-32
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """``moment``, unless it is of a first or last day that has no such time in UTC."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a time between the years 1 and 9999 of UTC") from None
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A time with its zone that every database can hold, to ask for."""
 
 
 class Page(BaseModel, Generic[T]):
@@ -68,9 +88,9 @@ def decode_cursor(cursor: str, shape: type[T]) -> T:
         found = _adapter(cast("Any", shape)).validate_json(payload, strict=True)
         for part in found if isinstance(found, tuple) else (found,):
             if isinstance(part, datetime):
-                part.astimezone(UTC)  # some of the first and the last day have no such time
+                _in_utc(part)
         return cast("T", found)
-    except (UnicodeError, OverflowError, binascii.Error, ValidationError, BadRequest, Invalid):
+    except (ValueError, binascii.Error, BadRequest, Invalid):
         raise _refused() from None
 
 

@@ -174,7 +174,7 @@ def test_a_letter_is_never_too_old_to_be_a_duplicate(platform: Platform, admin: 
     platform.drain()
     letter = park(platform, messages[0])
     db.all("update inbox set received_at = now() - interval '61 days'")
-    assert 0 < platform.services["patient"].jobs["forget"].run()
+    platform.services["patient"].jobs["forget"].run()
     ids = [row["event_id"] for row in db.all("select event_id from inbox")]
     assert [messages[0].event_id] == ids
     assert (200, "duplicate") == redrive(platform, admin, letter)

@@ -10,10 +10,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from functions.patient.api.history import HistoryQuery
 from shared.errors import BadRequest
-from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
+from shared.pages import Moment, Page, PageQuery, decode_cursor, encode_cursor
 from tests.http_example import ME
 
 
@@ -85,3 +86,19 @@ def test_the_size_of_a_page_is_bounded(limit: int) -> None:
     """At least one row, at most two hundred."""
     with pytest.raises(ValidationError):
         PageQuery(limit=limit)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_has_a_time_in_utc(text: str) -> None:
+    """What no database can hold is refused; the first and the last second of UTC are not."""
+    moment = TypeAdapter[datetime](Moment)
+    with pytest.raises(ValidationError, match="not a time between"):
+        moment.validate_python(text)
+    assert text[:19] == moment.validate_python(f"{text[:19]}Z").isoformat()[:19]
+
+
+@pytest.mark.parametrize("name", ["as_of", "known_at"])
+def test_a_history_is_asked_for_at_a_moment(name: str) -> None:
+    """A slip in the year is the caller's mistake."""
+    with pytest.raises(ValidationError, match="not a time between"):
+        HistoryQuery.model_validate({name: "9999-12-31T23:59:59-14:00"})

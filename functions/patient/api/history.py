@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, RootModel
+from pydantic import BaseModel, RootModel
 
 from functions.patient.api.base import OVERSIGHT, api
 from functions.patient.api.records import Anamnesis, Patient
@@ -16,7 +16,7 @@ from functions.patient.store.history import Past
 from shared.errors import NotFound
 from shared.eventstore import Recorded
 from shared.identity import Caller
-from shared.pages import Page, PageQuery
+from shared.pages import Moment, Page, PageQuery
 
 What = Literal["registered", "begun", "profile", "email", "anamnesis"]
 
@@ -34,8 +34,8 @@ class HistoryQuery(PageQuery):
     """``as_of``: the record as it was then, instead of its changes. ``known_at``: by what had been
     recorded by then, without what we learned later."""
 
-    as_of: AwareDatetime | None = None
-    known_at: AwareDatetime | None = None
+    as_of: Moment | None = None
+    known_at: Moment | None = None
 
 
 class Change(BaseModel):
