@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import importlib
-import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-import functions
-import shared.contracts
-from infra import migrate
-from shared import handles
+from tests.guide import blocks, installed
 
-ROOT = Path(__file__).resolve().parents[2]
-_FILE = re.compile(r"^`([\w/]+\.(?:py|sql))`\n\n```(?:python|sql)\n(.*?)^```$", re.M | re.S)
-_MODULES = ("functions.recall", "shared.contracts.recall", "test_recall")
+_PAGE = "kit.md"
 
 
 @pytest.fixture
 def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """The files of the guide, importable and migratable as if they were in the repository."""
-    files = dict(_FILE.findall((ROOT / "docs" / "kit.md").read_text(encoding="utf-8")))
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    (tmp_path / "functions/recall/__init__.py").touch()
-    kit = tmp_path / "shared/sql"
-    kit.parent.mkdir(exist_ok=True)
-    kit.symlink_to(ROOT / "shared/sql")
-    monkeypatch.setattr(migrate, "ROOT", tmp_path)
-    for package, folder in ((functions, "functions"), (shared.contracts, "shared/contracts")):
-        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path / folder)])
-    monkeypatch.syspath_prepend(str(tmp_path / "tests/integration"))
-    yield files
-    handles._databases.pop("recall", None)
-    for name in [name for name in sys.modules if name.startswith(_MODULES)]:
-        del sys.modules[name]
-    for package, attribute in ((functions, "recall"), (shared.contracts, "recall")):
-        if hasattr(package, attribute):
-            delattr(package, attribute)
+    with installed(_PAGE, "recall", tmp_path, monkeypatch) as files:
+        yield files
 
 
 def test_the_guide_is_a_whole_service(
@@ -58,5 +33,4 @@ def test_the_guide_is_a_whole_service(
 
 def test_no_code_of_the_guide_goes_unexecuted(guide: dict[str, str]) -> None:
     """Every block of code in docs/kit.md is a file of the service."""
-    text = (ROOT / "docs" / "kit.md").read_text(encoding="utf-8")
-    assert len(re.findall(r"^```(?:python|sql)$", text, re.M)) == len(guide)
+    assert len(guide) == blocks(_PAGE)
