@@ -12,6 +12,7 @@ import pytest
 from infra.local import postgres
 from shared import log
 from shared.db import Database, Tx
+from shared.errors import Unavailable
 from shared.event_gate import Gate, bump_epoch, gate, gate_job
 from shared.eventstore import START, Cursor, Recorded, Stream
 from tests.eventstore_stack import ChairMoved, Moved, World, world
@@ -265,3 +266,16 @@ def test_a_forgotten_prepared_transaction_is_named(store: World) -> None:
     assert 0 < found["stalled_s"]
     assert [] == seen
     assert [1] == _rooms(store.read())
+
+
+def test_nothing_is_appended_behind_the_future(store: World, cluster: postgres.Cluster) -> None:
+    """After a restore that was not announced a restored stream takes nothing: its next fact would
+    come before its last one. The new epoch lets it."""
+    stream = store.stream("chair")
+    store.append(stream, ChairMoved(room=1))
+    _superuser(store, cluster).all("update events set tx = '9000000000'")
+    with pytest.raises(Unavailable):
+        store.append(stream, ChairMoved(room=2), expected=1)
+    store.db.transaction(bump_epoch)
+    assert 2 == store.append(stream, ChairMoved(room=2), expected=1)
+    assert [1, 2] == _rooms(store.read())
