@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 
 from functions.notification.store import deliveries
+from shared import client
 from shared.contracts.auth import EmailUpdated, PasswordChanged, UserActivated
 from shared.contracts.notification import SendInvitation, SendWelcome
-from shared.types import uuid7
 from tests.mail_server import MailServer
 from tests.notification_stack import Clinic
 
@@ -141,21 +141,31 @@ def test_a_saga_hears_that_the_mail_is_ordered(clinic: Clinic, mail: MailServer)
 
 
 def test_nobody_is_written_to_without_an_address(clinic: Clinic, mail: MailServer) -> None:
-    """A person without an e-mail address, or without an account, is skipped, once and for all."""
+    """A person without an e-mail address is skipped, once and for all."""
     mia = clinic.person("mia@example.com")
     clinic.databases["auth"].all("update users set email = null where id = :id", id=mia)
     clinic.happens(PasswordChanged(person_id=mia))
-    stranger = uuid7()
-    clinic.happens(PasswordChanged(person_id=stranger))
     assert [("SKIPPED", "no address")] == [
         (row["state"], row["reason"]) for row in clinic.deliveries(mia)
-    ]
-    assert [("SKIPPED", "no account")] == [
-        (row["state"], row["reason"]) for row in clinic.deliveries(stranger)
     ]
     assert 0 == clinic.send_now()
     assert [] == mail.mails
     assert [("PASSWORD_CHANGED", "IN_APP")] == clinic.channels(mia)
+
+
+def test_who_has_no_account_may_have_one_later(
+    clinic: Clinic, mail: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """404 may come from an auth that lacks the route, too: the mail waits, and is not lost."""
+    moe = clinic.person("moe@example.com")
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "_transport", lambda *_: (404, {}, b"{}"))
+        clinic.happens(PasswordChanged(person_id=moe))
+    assert [("PENDING", 1, "no account")] == [
+        (row["state"], row["attempts"], row["reason"]) for row in clinic.deliveries(moe)
+    ]
+    assert 1 == clinic.send_now()
+    assert 1 == len(mail.to("moe@example.com"))
 
 
 def test_the_address_is_the_one_when_the_mail_leaves(clinic: Clinic, mail: MailServer) -> None:

@@ -127,7 +127,10 @@ def _composed(row: Row, mailer: Mailer) -> tuple[EmailMessage, str] | None:
     try:
         contact = client("notification").get("auth", f"/-/contacts/{row['person_id']}")
     except NotFound:
-        raise _Nobody("no account") from None
+        # Whoever was erased goes from here, too. Otherwise it is no word to rely on: auth without
+        # its route, in the middle of a deployment, answers the same. What it was is lost for good
+        # if it is skipped, and may warn somebody.
+        raise MailFailed("no account", away=False) from None
     if contact["email"] is None and row["recipient"] == "CURRENT":
         raise _Nobody("no address")
     mailer.open()
