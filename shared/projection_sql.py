@@ -21,8 +21,11 @@ __all__ = [
     "TAKE_OVER",
 ]
 
+# Where they are there, it must not wait for who is changing them.
 REGISTER = """
-insert into projections (name, side, live) values (:name, 'a', true), (:name, 'b', false)
+insert into projections (name, side, live)
+select :name, side, side = 'a' from unnest(array['a', 'b']) as side
+ where not exists (select from projections where name = :name)
 on conflict do nothing
 """
 

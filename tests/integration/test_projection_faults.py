@@ -39,11 +39,13 @@ def armed(tmp_path: Path) -> Faults:
 
 @pytest.fixture
 def impatient(url: str, cluster: postgres.Cluster) -> Iterator[None]:
-    """The server ends a transaction that does nothing for a second, instead of half a minute."""
+    """The server ends a transaction that does nothing for a second, instead of half a minute, and
+    lets nobody wait for a lock for more than a fifth of that."""
     admin = Database(cluster.admin_url)
     name = url.partition("?")[0].rpartition("/")[2]
     where = f"alter role kit_t in database {name}"
     admin.all(f"{where} set idle_in_transaction_session_timeout = '1s'")
+    admin.all(f"{where} set lock_timeout = '200ms'")
     yield
     admin.all(f"{where} reset all")
     admin.close()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from infra import manifest, replay
+from infra.local import databases, postgres
+from infra.local.keyring import Keyring
 from shared.config import config
 from shared.http import Api
 from shared.leases import take
@@ -81,6 +87,42 @@ def test_what_cannot_be_told(world: Visits, capsys: pytest.CaptureFixture[str]) 
     assert None is not take(world.db, "projection visits", 60)
     assert 2 == replay.main(["--check", "--service", "visiting"])
     assert "Somebody is rebuilding or checking" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a platform that was stopped."""
+    directory = tmp_path_factory.mktemp("platform")
+    names = manifest.service_names()
+    keys = Keyring.open(directory, databases.roles(names))
+    cluster = postgres.start(directory / "postgres")
+    databases.prepare(cluster, names, keys)
+    cluster.stop()
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("options", "verdict"),
+    [(["--check"], "as its events make it"), ([], "made anew from 0 events")],
+)
+def test_every_read_model_of_a_platform(platform: Path, options: list[str], verdict: str) -> None:
+    """On one machine the directory is enough: it starts what is needed, and ends it again."""
+    read_models = [
+        f"{service.name}: {projector.projection.name}: {verdict}"
+        for service in manifest.load()
+        for projector in service.projections
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.replay", *options],
+        env={"DATA": str(platform), "PATH": os.environ["PATH"]},
+        cwd=manifest.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (0, "", read_models) == (done.returncode, done.stderr, done.stdout.splitlines())
+    assert False is (platform / "postgres" / "postmaster.pid").exists()
 
 
 def test_where_there_is_no_platform(
