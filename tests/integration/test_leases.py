@@ -48,6 +48,19 @@ def test_it_runs_out_by_the_clock_of_the_database(db: Database, name: str) -> No
     assert [Lease(name, 1), Lease(name, 2), Lease(name, 3)] == found
 
 
+def test_a_holder_at_work_keeps_it(db: Database, name: str) -> None:
+    """With each transaction the holder may ask for more time, as long as nobody else has it."""
+    first = take(db, name, 0)
+    assert first is not None
+    db.transaction(lambda tx: first.hold(tx, 60))
+    assert None is take(db, name, 60)
+    _run_out(db, name)
+    assert Lease(name, 2) == take(db, name, 0)
+    with pytest.raises(LeaseLost):
+        db.transaction(lambda tx: first.hold(tx, 60))
+    assert Lease(name, 3) == take(db, name, 60)
+
+
 def test_it_can_be_given_back(db: Database, name: str) -> None:
     """A released lease is free; releasing a lost one takes it from nobody."""
     first = take(db, name, 60)
