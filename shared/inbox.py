@@ -146,7 +146,6 @@ def take_effect(
             raise UnknownType(name)
         hlc().observe(env.metadata.hlc)
     except UnknownType:
-        log.info("message_unknown", event_type=name)
         return "unknown"
     except ValueError as reason:
         raise Reject(str(reason)) from None
