@@ -115,7 +115,7 @@ class EventStore:
             "facts": to_json(rows).decode(),
         }
         try:
-            added = tx.run(APPEND, **params)
+            added: int = tx.value(APPEND, **params)
         except UniqueViolation:
             raise StaleVersion from None
         if added != len(facts):

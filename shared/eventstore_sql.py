@@ -70,32 +70,18 @@ class Recorded(NamedTuple):
     cursor: Cursor
 
 
-# A transaction that began to write before the stream's last one did, and appends after it (under
-# READ COMMITTED): in the order of all events its facts would come before those they follow.
-_IN_ORDER = "epoch < (select epoch from event_epochs) or tx <= pg_current_xact_id()"
-
-# All facts in one statement. The expected version is compared in it, and with two who expect the
-# same the primary key decides. Nothing is added for somebody who was erased.
-APPEND = f"""
-with moment as materialized (select clock_timestamp() as now)
-insert into events (category, id, version, type, schema_version, recorded_at, effective_at,
-                    person_id, actor, correlation_id, data, sealed)
-select :category::text, :id::uuid, f.version, f.type, f.schema_version, moment.now,
-       coalesce(:effective::timestamptz, moment.now), :person::uuid, :actor::uuid,
-       :correlation::text, f.data, decode(f.sealed, 'hex')
-  from json_to_recordset(:facts::json)
-       as f (version integer, type text, schema_version smallint, data jsonb, sealed text), moment
- where :expected::integer = coalesce((select case when {_IN_ORDER} then version else -version end
-                                        from events where category = :category and id = :id
-                                       order by version desc limit 1), 0)
-   and not exists (select from erased_people where person_id = :person)
- order by f.version
-"""  # nosec B608
-WHY_NOT = f"""
+# How many were added (shared/sql/migrations/0010_append_facts.sql).
+APPEND = """
+select append_facts(:category::text, :id::uuid, :person::uuid, :actor::uuid, :correlation::text,
+                    :effective::timestamptz, :expected::integer, :facts::json)
+"""
+# If none: an early transaction must not append behind a later one; otherwise the version is over.
+WHY_NOT = """
 select exists (select from erased_people where person_id = :person) as erased,
        exists (select from events where category = :category and id = :id
-                  and version = :expected and not ({_IN_ORDER})) as too_early
-"""  # nosec B608
+                  and version = :expected and tx > pg_current_xact_id()
+                  and epoch >= (select epoch from event_epochs)) as too_early
+"""
 
 COLUMNS = (
     "category, id, version, type, schema_version, recorded_at, effective_at, person_id, actor,"

@@ -14,6 +14,7 @@ from infra.bench import (
     cold,
     duplicates,
     erasure,
+    events,
     get_patient,
     latency,
     memory,
@@ -35,6 +36,7 @@ ROWS: Mapping[str, Callable[[Place], list[Figure]]] = {
     "duplicates": duplicates.run,
     "search": search.run,
     "erasure": erasure.run,
+    "events": events.run,
 }
 
 
