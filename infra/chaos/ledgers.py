@@ -105,16 +105,19 @@ class Ledgers:
         """Run ``work`` in one service's database. Raises as ``Database.transaction``."""
         self._databases[service].transaction(work)
 
-    def settle(self, timeout: float, *, hurry: bool = False) -> float:
+    def settle(self, timeout: float, *, hurry: bool = False, mails: bool = True) -> float:
         """Wait until nothing is under way; seconds it took. Raises TimeoutError.
 
         ``hurry``: an e-mail whose sender has died or sleeps is not waited for: its lease ends.
+        ``mails`` False: e-mails need not leave.
         """
         started, quiet = time.monotonic(), 0
         leases: dict[tuple[Any, ...], float] = {}
         # Between two books something may be on its way unseen, but not for long.
         while quiet < _QUIET:
             left, now = self.under_way(), time.monotonic()
+            if not mails:
+                left.pop(MAILS, None)
             quiet = 0 if left else quiet + 1
             if left and now - started > timeout:
                 raise TimeoutError(f"still under way: {left}")
