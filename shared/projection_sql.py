@@ -29,7 +29,6 @@ select :name, side, side = 'a' from unnest(array['a', 'b']) as side
 on conflict do nothing
 """
 
-_CURSOR = "side, epoch, tx::text::bigint as tx, pos"
 _NEXT = """
   select e.recorded_at from events e
    where e.category = wanted.name and (e.epoch, e.tx, e.pos) > (p.epoch, p.tx, p.pos)
@@ -61,10 +60,12 @@ select extract(epoch from clock_timestamp() - min(oldest.recorded_at))::float8 a
 
 LIVE = "select side from projections where name = :name and live"
 
+PLACES = """
+select side, live, epoch, tx::text::bigint as tx, pos from projections where name = :name
+"""
 # Whoever finds it locked leaves the work to the one who has it.
-LOCK_LIVE = f"select {_CURSOR} from projections where name = :name and live for update skip locked"
-LOCK_BOTH = f"select {_CURSOR}, live from projections where name = :name order by side for update"
-PLACES = f"select {_CURSOR}, live from projections where name = :name"
+LOCK_LIVE = PLACES + " and live for update skip locked"
+LOCK_BOTH = PLACES + " order by side for update"
 
 MOVE = """
 update projections
