@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictBool
 
 from functions.notification.domain import MANDATORY, Channel, Chosen, Kind, preferred_language
 from functions.notification.service import inboxes
@@ -21,7 +21,7 @@ __all__ = ["api"]
 
 api = Api("notification", prefix="/api/notifications")
 
-_Choices = dict[Chosen, dict[Channel, bool]]
+_Choices = dict[Chosen, dict[Channel, StrictBool]]
 
 
 class Notification(BaseModel):

@@ -168,6 +168,7 @@ def test_choices(clinic: Clinic) -> None:
     [
         ({"PASSWORD_CHANGED": {"EMAIL": False}}, "/choices/PASSWORD_CHANGED/EMAIL"),
         ({"EMAIL_UPDATED": {"IN_APP": False}}, "/choices/EMAIL_UPDATED/IN_APP"),
+        ({"WELCOME": {"IN_APP": "no"}}, "/choices/WELCOME/IN_APP"),
         ({"INVITATION": {"EMAIL": False}}, None),
         ({"WELCOME": {"PIGEON": False}}, None),
         ({"WELCOME": {"EMAIL": "perhaps"}}, None),
