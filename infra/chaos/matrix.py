@@ -27,7 +27,7 @@ from infra.chaos.scenarios import SCENARIOS, Scenario, register
 from infra.local.stack import Stack
 from shared.faults import POINTS
 
-__all__ = ["REACHED", "Cell", "Matrix", "Result", "cells", "platform"]
+__all__ = ["ANYTIME", "REACHED", "Cell", "Matrix", "Result", "cells", "platform", "unreachable"]
 
 REACHED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "registration": {
@@ -66,7 +66,10 @@ REACHED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 """Scenario -> point -> the processes in which it is armed. Points that are not named here cannot be
-reached in that scenario."""
+reached in that scenario, but those of ANYTIME."""
+
+ANYTIME = frozenset({"projection.applied"})
+"""Points that a job passes whenever it finds something to do, in any scenario or none."""
 
 _PEOPLE = 4
 _STOPPED = 3.0  # seconds; longer than the outbox's lease and an erasure's first pause
@@ -123,6 +126,11 @@ def cells() -> Iterator[Cell]:
             actions = ("kill", "stop", *(("cut",) if point == "db.committing" else ()))
             for process, action in itertools.product(processes, actions):
                 yield Cell(scenario, point, process, action)
+
+
+def unreachable(scenario: str) -> list[str]:
+    """The points that nobody may pass in ``scenario``."""
+    return sorted(POINTS.keys() - REACHED[scenario].keys() - ANYTIME)
 
 
 def platform(directory: Path) -> Stack:
@@ -240,14 +248,14 @@ class Matrix:
                 os.kill(victim, signal.SIGCONT)
 
     def _set_traps(self, scenario: str) -> None:
-        for point in POINTS.keys() - REACHED[scenario].keys():
+        for point in unreachable(scenario):
             for faults in self._faults.values():
                 faults.arm(point, "error")
 
     def _traps(self, scenario: str) -> list[str]:
         return [
             f"{point} was passed in {process}, and should not be"
-            for point in sorted(POINTS.keys() - REACHED[scenario].keys())
+            for point in unreachable(scenario)
             for process, faults in self._faults.items()
             if faults.hit(point)
         ]
