@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from functions.auth.service import erasures, keys
+from functions.auth.service import erasures, history, keys
 from shared.jobs import Jobs
 
 __all__ = ["jobs"]
@@ -28,3 +28,9 @@ def purge() -> int:
 def tend_erasures() -> int:
     """Erasures that somebody left behind: requests, late answers, receipts."""
     return erasures.tend()
+
+
+@jobs("histories", every=timedelta(hours=1))
+def begin_histories() -> int:
+    """Accounts that were made before there were histories get theirs."""
+    return history.begin()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from functions.auth import api, handlers, jobs, privacy, sagas
 from functions.auth.service.keys import verification_keys
 from functions.auth.store.erasures import unanswered
+from functions.auth.store.history import PROJECTOR
 from shared.runtime import Service
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ service = Service(
     jobs=jobs.jobs,
     privacy=privacy.privacy,
     gauges=(unanswered,),
+    projections=(PROJECTOR,),
     keys=verification_keys,
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functions.auth.store.history import STORE
+from shared.event_export import exported
 from shared.privacy import Personal, Privacy
 
 __all__ = ["privacy"]
@@ -23,6 +25,10 @@ privacy = Privacy(
             ),
             sealed={"national_id": "users.national_id"},
         ),
+        Personal("account_history_a"),
+        Personal("account_history_b"),
+        # Sealed with the person's key, which the erasure deletes.
+        Personal("events", erase="keep", show=exported(STORE)),
         # Shows that the request was met; erasure_services has counts and the erasure's id.
         Personal("erasures", erase="keep", plain=("id", "reason", "status", "requested_at")),
     ),

@@ -69,6 +69,7 @@ TABLE = {
     "POST /api/auth/users": ADMINS,
     "GET /api/auth/users": ADMINS,
     "GET /api/auth/users/{user_id}": ADMINS | {"owner"},
+    "GET /api/auth/users/{user_id}/history": GROUP | {"owner"},
     "PUT /api/auth/users/{user_id}/roles": ADMINS,
     "POST /api/auth/users/{user_id}/deactivate": ADMINS,
     "POST /api/auth/users/{user_id}/reactivate": ADMINS,

@@ -1,6 +1,15 @@
 """Auth's routes: parse, one use case, shape the reply."""
 
-from functions.auth.api import clinics, contacts, erasures, exports, registrations, sessions, users
+from functions.auth.api import (
+    clinics,
+    contacts,
+    erasures,
+    exports,
+    history,
+    registrations,
+    sessions,
+    users,
+)
 from functions.auth.api.base import api
 
 __all__ = [
@@ -9,6 +18,7 @@ __all__ = [
     "contacts",
     "erasures",
     "exports",
+    "history",
     "registrations",
     "sessions",
     "users",

@@ -25,7 +25,7 @@ from shared.types import (
     PersonName,
 )
 
-__all__ = ["User", "user"]
+__all__ = ["RoleOut", "User", "user"]
 
 StaffRole = Literal["RECEPTIONIST", "DENTIST", "ADMIN"]
 

@@ -12,6 +12,7 @@ from functions.auth import domain
 from functions.auth.domain import Grant
 from functions.auth.service.keys import verification_keys
 from functions.auth.store import sessions, users
+from functions.auth.store.history import Activated, Invited
 from shared.audit import acting, record
 from shared.clocks import clock
 from shared.config import config
@@ -84,7 +85,7 @@ def check_password(password: str, email: str | None, *, field: str = "password")
 def create_user(command: CreateUser, tx: Tx) -> list[Event]:
     """The first step of a registration. Raises EmailTaken, NationalIdTaken."""
     sealed = index = None
-    subject = vault("auth").new_subject(tx, command.person_id)
+    subject = tx.keys[command.person_id] = vault("auth").new_subject(tx, command.person_id)
     if command.national_id is not None:
         sealed = subject.seal("users.national_id", command.national_id)
         index = blind_index("national_id", command.national_id)
@@ -94,6 +95,7 @@ def create_user(command: CreateUser, tx: Tx) -> list[Event]:
             command.person_id,
             status="PENDING",
             language=command.language,
+            grants=[Grant("PATIENT")],
             email=command.email,
             password_hash=command.password_hash,
             national_id=sealed,
@@ -101,7 +103,6 @@ def create_user(command: CreateUser, tx: Tx) -> list[Event]:
         )
     except UniqueViolation as taken:
         raise translated(taken) from None
-    users.set_roles(tx, command.person_id, [Grant("PATIENT")])
     record(tx, command.person_id, "create", "account")
     return [UserCreated(person_id=command.person_id)]
 
@@ -146,9 +147,9 @@ def activate_user(person_id: UUID, tx: Tx) -> list[Event]:
         return []
     record(tx, person_id, "write", "account")
     if row["password_hash"] is None:
-        users.set_status(tx, person_id, "INVITED")
+        users.set_status(tx, person_id, Invited())
         return [UserInvited(person_id=person_id, language=row["language"])]
-    users.set_status(tx, person_id, "ACTIVE")
+    users.set_status(tx, person_id, Activated())
     return [UserActivated(person_id=person_id, language=row["language"])]
 
 
@@ -233,7 +234,7 @@ def accept_invitation(token: str, password: str, email: str | None) -> None:
             version = users.set_email(tx, person_id, address)
             tx.emit(EmailUpdated(person_id=person_id, email=address), version=version)
         record(tx, person_id, "write", "account")
-        version = users.set_status(tx, person_id, "ACTIVE")
+        version = users.set_status(tx, person_id, Activated())
         tx.emit(UserActivated(person_id=person_id, language=row["language"]), version=version)
 
     # Nobody is signed in: the token says who this is.

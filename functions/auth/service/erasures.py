@@ -19,6 +19,7 @@ from functions.auth.service.sessions import forget_attempts
 from functions.auth.service.staff import LastAdmin, end_everything
 from functions.auth.store import erasures as store
 from functions.auth.store import users
+from functions.auth.store.history import Deactivated
 from shared import audit, faults, log
 from shared.clocks import clock
 from shared.config import config
@@ -170,7 +171,7 @@ def _accept(tx: Tx, person_id: UUID, reason: ErasureReason, by: Caller) -> Row:
 
 def _close(tx: Tx, user: Row) -> None:
     if user["status"] != "DEACTIVATED":
-        users.set_status(tx, user["id"], "DEACTIVATED")
+        users.set_status(tx, user["id"], Deactivated())
         end_everything(tx, user["id"])
 
 

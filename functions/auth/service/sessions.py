@@ -11,6 +11,7 @@ from math import ceil
 from uuid import UUID, uuid4
 
 from functions.auth import domain
+from functions.auth.service import history
 from functions.auth.service.accounts import check_password, translated
 from functions.auth.service.keys import signing_key
 from functions.auth.store import sessions as store
@@ -73,7 +74,7 @@ def login(email: str, password: str, address: str) -> Pair:
         store.add_refresh(tx, _hash(token), session, now + domain.REFRESH_LIFE)
         store.forget_attempts(tx, _account_key(email))
         if needs_rehash(stored):
-            users.set_password(tx, row["id"], hash_password(password))
+            users.rehash(tx, row["id"], hash_password(password))
         return current, now
 
     current, now = database("auth").transaction(work, isolation="READ COMMITTED")
@@ -141,6 +142,7 @@ def change_email(caller: Caller, email: str, password: str) -> Row:
             raise Unauthenticated
         if row["email"] != email:
             version = users.set_email(tx, person, email)
+            history.follow(tx)
             record(tx, person, "write", "email")
             event = EmailUpdated(person_id=person, email=email, previous=row["email"])
             tx.emit(event, version=version)
@@ -169,6 +171,7 @@ def change_password(caller: Caller, current: str, new: str) -> None:
         if found["password_hash"] != row["password_hash"]:
             raise Forbidden("The password was changed in the meantime.")
         version = users.set_password(tx, person, hashed)
+        history.follow(tx)
         record(tx, person, "write", "password")
         tx.emit(PasswordChanged(person_id=person), version=version)
         others = store.end_all(tx, person, clock().now(), but=session)

@@ -7,9 +7,11 @@ from uuid import UUID
 
 from functions.auth import domain
 from functions.auth.domain import Grant
+from functions.auth.service import history
 from functions.auth.service.accounts import check_password, invitation_link, unique
 from functions.auth.service.keys import signing_key
 from functions.auth.store import erasures, sessions, users
+from functions.auth.store.history import Deactivated, Reactivated
 from shared.audit import record
 from shared.clocks import clock
 from shared.contracts.auth import (
@@ -68,8 +70,8 @@ def create_staff(
             password_hash=hashed,
             first_name=first_name,
             last_name=last_name,
+            grants=held,
         )
-        users.set_roles(tx, person_id, held)
         record(tx, person_id, "create", "account")
         tx.emit(UserCreated(person_id=person_id), version=1)
         return None if hashed else invitation_link(tx, person_id, key)
@@ -87,9 +89,14 @@ def first_admin(email: str, password: str) -> bool:
             return False
         person_id = uuid7()
         users.insert(
-            tx, person_id, status="ACTIVE", language="en", email=email, password_hash=hashed
+            tx,
+            person_id,
+            status="ACTIVE",
+            language="en",
+            email=email,
+            password_hash=hashed,
+            grants=[Grant("ADMIN")],
         )
-        users.set_roles(tx, person_id, [Grant("ADMIN")])
         record(tx, person_id, "create", "account")
         tx.emit(UserCreated(person_id=person_id), version=1)
         return True
@@ -134,7 +141,8 @@ def deactivate(person_id: UUID, by: Caller) -> None:
             raise LastAdmin("Ask another ADMIN to deactivate you.")
         if admins == [person_id]:
             raise LastAdmin
-        users.set_status(tx, person_id, "DEACTIVATED")
+        users.set_status(tx, person_id, Deactivated())
+        history.follow(tx)
         record(tx, person_id, "write", "status")
         end_everything(tx, person_id)
 
@@ -153,7 +161,9 @@ def reactivate(person_id: UUID, by: Caller) -> None:
         if row["status"] == "DEACTIVATED":
             if erasures.by_person(tx, person_id):
                 raise Conflict("This person is being erased.")
-            users.set_status(tx, person_id, "ACTIVE" if row["password_hash"] else "INVITED")
+            status: domain.Status = "ACTIVE" if row["password_hash"] else "INVITED"
+            users.set_status(tx, person_id, Reactivated(status=status))
+            history.follow(tx)
             record(tx, person_id, "write", "status")
 
     database("auth").transaction(work)
@@ -179,7 +189,7 @@ def replace_roles(person_id: UUID, grants: Iterable[Grant], *, version: int, by:
             raise LastAdmin
         kept = [grant for grant in users.grants(row) if grant.role == "PATIENT"]
         users.set_roles(tx, person_id, [*kept, *held])
-        users.touch(tx, person_id)
+        history.follow(tx)
         record(tx, person_id, "write", "roles")
         _revoke_all(tx, person_id)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from functions.auth.domain import Grant, Status
+from functions.auth.store import history
 from shared.audit import audited, who
 from shared.db import Database, Row, Tx
+from shared.eventstore import Fact
+from shared.runtime import vault
 
 __all__ = [
     "ROLES",
@@ -23,6 +26,7 @@ __all__ = [
     "insert",
     "listing",
     "lock",
+    "rehash",
     "set_email",
     "set_national_id",
     "set_password",
@@ -39,6 +43,26 @@ _SHOWN = f"""u.id, u.status, u.email, u.first_name, u.last_name, u.language, u.v
  u.created_at, {ROLES}"""
 
 
+_OPTIONAL = (
+    *("email", "password_hash", "national_id", "national_id_index"),
+    *("first_name", "last_name"),
+)
+_INSERT = """
+insert into users (id, status, email, password_hash, national_id, national_id_index, first_name,
+                   last_name, language, facts)
+values (:id, :status, :email, :password_hash, :national_id, :national_id_index, :first_name,
+        :last_name, :language, 1)
+"""
+_GRANT = """
+insert into user_roles (user_id, clinic_id, role)
+select :id::uuid, c, r from unnest(:clinics::uuid[], :roles::text[]) as x(c, r)
+"""
+_CHANGE = """
+update users set version = version + 1, facts = facts + 1, updated_at = now(){also}
+ where id = :id returning version, facts
+"""
+
+
 def grants(row: Row) -> list[Grant]:
     """The grants of a row that was selected with ``ROLES``."""
     return [
@@ -47,27 +71,25 @@ def grants(row: Row) -> list[Grant]:
     ]
 
 
-def insert(tx: Tx, user_id: UUID, *, status: Status, language: str, **fields: Any) -> None:
-    """A new account. Raises UniqueViolation on ``users_email``, ``users_national_id``."""
-    tx.run(
-        "insert into users (id, status, email, password_hash, national_id, national_id_index,"
-        " first_name, last_name, language) values (:id, :status, :email, :password_hash,"
-        " :national_id, :national_id_index, :first_name, :last_name, :language)",
-        id=user_id,
-        status=status,
-        language=language,
-        **{
-            name: fields.get(name)
-            for name in (
-                "email",
-                "password_hash",
-                "national_id",
-                "national_id_index",
-                "first_name",
-                "last_name",
-            )
-        },
-    )
+def insert(
+    tx: Tx,
+    user_id: UUID,
+    *,
+    status: Status,
+    language: str,
+    grants: Sequence[Grant],
+    **fields: Any,
+) -> None:
+    """A new account. Raises UniqueViolation on ``users_email``, ``users_national_id``,
+    ForeignKeyViolation for an unknown clinic."""
+    given = {name: fields.get(name) for name in _OPTIONAL}
+    tx.run(_INSERT, id=user_id, status=status, language=language, **given)
+    tx.run(_GRANT, **_granted(user_id, grants))
+    if user_id not in tx.keys:
+        tx.keys[user_id] = vault("auth").new_subject(tx, user_id)
+    shown = {name: given[name] for name in ("email", "first_name", "last_name")}
+    fact = history.AccountCreated(status=status, roles=list(grants), language=language, **shown)
+    history.note(tx, user_id, fact, facts=1)
 
 
 _GET = audited(
@@ -117,11 +139,16 @@ def contact(db: Database, user_id: UUID) -> Row | None:
 
 
 def lock(tx: Tx, user_id: UUID) -> Row | None:
-    """The whole row, locked until the transaction ends."""
-    return tx.one(
+    """The whole row, locked until the transaction ends. The history of an account that was made
+    before there were any begins here: every change passes."""
+    row = tx.one(
         f"select u.*, {ROLES} from users u where u.id = :id for update",  # nosec
         id=user_id,
     )
+    if row is not None and row["facts"] == 0:
+        _adopt(tx, row)
+        row["facts"] = 1
+    return row
 
 
 def claim(tx: Tx, user_id: UUID) -> Row | None:
@@ -151,22 +178,25 @@ def touch(tx: Tx, user_id: UUID) -> int:
     )
 
 
-def set_status(tx: Tx, user_id: UUID, status: Status) -> int:
-    """Change the status; the new version."""
-    tx.run("update users set status = :status where id = :id", id=user_id, status=status)
-    return touch(tx, user_id)
+def set_status(tx: Tx, user_id: UUID, fact: history.StatusFact) -> int:
+    """Change the status as ``fact`` says; the new version. Like all changes below of a row that
+    ``lock`` gave."""
+    return _changed(tx, user_id, fact, "status = :status", status=fact.status)
 
 
 def set_email(tx: Tx, user_id: UUID, email: str) -> int:
     """Change the address; the new version. Raises UniqueViolation on ``users_email``."""
-    tx.run("update users set email = :email where id = :id", id=user_id, email=email)
-    return touch(tx, user_id)
+    return _changed(tx, user_id, history.EmailChanged(email=email), "email = :email", email=email)
 
 
 def set_password(tx: Tx, user_id: UUID, password_hash: str) -> int:
     """Change the password; the new version."""
+    return _changed(tx, user_id, history.PasswordChanged(), "password_hash = :h", h=password_hash)
+
+
+def rehash(tx: Tx, user_id: UUID, password_hash: str) -> None:
+    """Keep the same password in another form."""
     tx.run("update users set password_hash = :h where id = :id", id=user_id, h=password_hash)
-    return touch(tx, user_id)
 
 
 def set_national_id(
@@ -183,22 +213,19 @@ def set_national_id(
     )
 
 
-def set_roles(tx: Tx, user_id: UUID, grants: Iterable[Grant]) -> None:
-    """Replace the roles. Raises ForeignKeyViolation for an unknown clinic."""
-    wanted: Sequence[Grant] = list(grants)
+def set_roles(tx: Tx, user_id: UUID, grants: Sequence[Grant]) -> int:
+    """Replace the roles; the new version. Raises ForeignKeyViolation for an unknown clinic."""
     tx.run("delete from user_roles where user_id = :id", id=user_id)
-    tx.run(
-        "insert into user_roles (user_id, clinic_id, role)"
-        " select :id::uuid, c, r from unnest(:clinics::uuid[], :roles::text[]) as x(c, r)",
-        id=user_id,
-        clinics=[grant.clinic_id for grant in wanted],
-        roles=[grant.role for grant in wanted],
-    )
+    tx.run(_GRANT, **_granted(user_id, grants))
+    return _changed(tx, user_id, history.RolesChanged(roles=list(grants)))
 
 
-def delete(tx: Tx, user_id: UUID) -> int:
-    """Remove the account and everything that hangs on it; how many there were (0 or 1)."""
-    return tx.run("delete from users where id = :id", id=user_id)
+def delete(tx: Tx, user_id: UUID) -> bool:
+    """Remove the account and everything that hangs on it; whether there was one."""
+    facts = tx.value("delete from users where id = :id returning facts", id=user_id)
+    if facts is not None:
+        history.note(tx, user_id, history.AccountRemoved(), facts=facts + 1)
+    return facts is not None
 
 
 def listing(
@@ -241,3 +268,29 @@ def any_admin(tx: Tx) -> bool:
             "select exists (select from user_roles where role = 'ADMIN' and clinic_id is null)"
         )
     )
+
+
+def _changed(tx: Tx, user_id: UUID, fact: Fact, assigned: str = "", **values: Any) -> int:
+    """Change the row, whose version keeps the person's messages in order, and note it."""
+    row = tx.one(_CHANGE.format(also=f", {assigned}" if assigned else ""), id=user_id, **values)
+    if row is None:
+        raise AssertionError("only a locked row is changed")
+    history.note(tx, user_id, fact, facts=row["facts"])
+    return int(row["version"])
+
+
+def _adopt(tx: Tx, row: Row) -> None:
+    user_id: UUID = row["id"]
+    tx.run("update users set facts = 1 where id = :id", id=user_id)
+    # Staff had no key: without the row nobody can erase them meanwhile.
+    tx.keys[user_id] = vault("auth").new_subject(tx, user_id)
+    known = {name: row[name] for name in ("status", "email", "first_name", "last_name", "language")}
+    history.note(tx, user_id, history.HistoryBegun(roles=grants(row), **known), facts=1)
+
+
+def _granted(user_id: UUID, grants: Sequence[Grant]) -> dict[str, Any]:
+    return {
+        "id": user_id,
+        "clinics": [grant.clinic_id for grant in grants],
+        "roles": [grant.role for grant in grants],
+    }
