@@ -93,7 +93,7 @@ class Subject:
         """``unseal``, not decoded."""
         if blob[:1] != _FORMAT:
             raise Unreadable
-        return _open(self._aead, blob[1:], self._aad + field.encode())
+        return _open(self._aead, blob, self._aad + field.encode(), 1)
 
 
 class Vault:
@@ -273,14 +273,14 @@ def _aead(key: bytes) -> Any:
     return AESGCM(key)
 
 
-def _open(aead: Any, blob: bytes, aad: bytes) -> bytes:
-    from cryptography.exceptions import InvalidTag
-
+def _open(aead: Any, blob: bytes, aad: bytes, at: int = 0) -> bytes:
+    rest = at + _NONCE
     try:
-        opened: bytes = aead.decrypt(blob[:_NONCE], blob[_NONCE:], aad)
-    except (InvalidTag, ValueError):
-        raise Unreadable from None
-    return opened
+        return bytes(aead.decrypt(blob[at:rest], blob[rest:], aad))
+    except Exception as error:  # noqa: BLE001 -- importing what it may be costs as much as opening
+        from cryptography.exceptions import InvalidTag
+
+        raise (Unreadable if isinstance(error, InvalidTag | ValueError) else error) from None
 
 
 def _service_aad(version: int) -> bytes:

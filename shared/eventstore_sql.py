@@ -6,7 +6,7 @@ every column of every row, which costs more than everything else about a long hi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -160,9 +160,10 @@ def decoded(
     categories, texts, versions, kinds, schemas, recorded, effective = columns[:7]
     persons, actors, datas, sealeds, epochs, txs, places = columns[7:]
     ids = {text: UUID(text) for text in {*texts, *persons, *actors} if text is not None}
+    times = {text: datetime.fromisoformat(text) for text in {*recorded, *effective}}
     people = list(map(ids.get, persons))
-    rows = zip(categories, texts, versions, kinds, schemas, people, datas, sealeds, strict=True)
-    facts = [_fact(row, keys, known) for row in rows]
+    rows = zip(categories, texts, versions, kinds, schemas, persons, datas, sealeds, strict=True)
+    facts = _facts(rows, {str(person): key for person, key in keys.items()}, known)
     events = zip(
         categories,
         map(ids.get, texts),
@@ -170,8 +171,8 @@ def decoded(
         kinds,
         facts,
         [fact is None for fact in facts],
-        map(datetime.fromisoformat, recorded),
-        map(datetime.fromisoformat, effective),
+        map(times.get, recorded),
+        map(times.get, effective),
         people,
         map(ids.get, actors),
         map(Cursor._make, zip(epochs, txs, places, strict=True)),
@@ -185,24 +186,27 @@ def binding(category: str, stream: UUID | str, version: int, kind: str) -> str:
     return f"event {category} {stream} {version} {kind}"
 
 
-def _fact(
-    row: Sequence[Any], keys: Mapping[UUID, Subject], known: Mapping[str, type[Message]]
-) -> Message | None:
-    """The fact, or None if the key of its sealed part is gone."""
-    category, stream, version, kind, schema_version, person, data, sealed = row
-    cls = known.get(kind)
-    if cls is None:
-        raise UnknownType(kind)
-    if sealed is None:
-        return read_json(cls, schema_version, data.encode())
-    key = keys.get(person)
-    if key is None:
-        return None
-    secret = key.open(binding(category, stream, version, kind), bytes.fromhex(sealed[2:]))
-    # Two objects whose names differ: {"a":1} and {"b":2} are {"a":1,"b":2}.
-    return read_json(
-        cls, schema_version, secret if data == "{}" else data[:-1].encode() + b"," + secret[1:]
-    )
+def _facts(
+    rows: Iterable[Sequence[Any]], keys: Mapping[str, Subject], known: Mapping[str, type[Message]]
+) -> list[Message | None]:
+    """The fact of each row, or None if the key of its sealed part is gone."""
+    found: list[Message | None] = []
+    for category, stream, version, kind, schema_version, person, data, sealed in rows:
+        cls = known.get(kind)
+        if cls is None:
+            raise UnknownType(kind)
+        text = data.encode()
+        if sealed is not None:
+            key = keys.get(person)
+            if key is None:
+                found.append(None)
+                continue
+            bound = binding(category, stream, version, kind)
+            secret = key.open(bound, bytes.fromhex(sealed[2:]))
+            # Two objects whose names differ: {"a":1} and {"b":2} are {"a":1,"b":2}.
+            text = secret if text == b"{}" else text[:-1] + b"," + secret[1:]
+        found.append(read_json(cls, schema_version, text))
+    return found
 
 
 def _keys(text: str | None, vault: Callable[[], Vault]) -> dict[UUID, Subject]:

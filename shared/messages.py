@@ -58,6 +58,7 @@ class Message(BaseModel):
     """Handled also when it is about somebody who was erased."""
 
     @classmethod
+    @cache
     def type_name(cls) -> str:
         """``AppointmentBooked`` -> ``APPOINTMENT_BOOKED``."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).upper()
@@ -73,6 +74,7 @@ class Message(BaseModel):
         return next((f for f in ("person_id", "patient_id") if f in cls.model_fields), None)
 
     @classmethod
+    @cache
     def personal_fields(cls) -> frozenset[str]:
         """The fields declared with ``personal()``."""
         return frozenset(
