@@ -21,6 +21,7 @@ from tests.erasure_stack import EMAIL, as_superuser, enter, erase, found_in
 from tests.platform import PASSWORD, Platform, person
 
 _NEW = "gravel-otter-sings-5"
+_PERSONAL = {"ACCOUNT_CREATED", "EMAIL_CHANGED"}
 _PATIENT = {"role": "PATIENT", "clinic_id": None}
 
 
@@ -191,6 +192,3 @@ def test_an_erasure_leaves_numbers(
     assert [] == auth.export(db, vault("auth"), UUID(who))["events"]
     assert set() == set(found_in(as_superuser(cluster, db), (EMAIL,)))
     assert [] == store.PROJECTOR.check()
-
-
-_PERSONAL = {"ACCOUNT_CREATED", "EMAIL_CHANGED"}
