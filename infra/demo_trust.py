@@ -80,6 +80,22 @@ def access_log(story: Story) -> None:
     story.ask("a stranger does not", 403, "GET", path, by="stranger")
 
 
+def history(story: Story) -> None:
+    """The record as it was: nothing that was ever in it is overwritten"""
+    path = f"{PATIENTS}/{story.patient_id}/history"
+    page = story.ask("reads the history", 200, "GET", f"{path}?limit=100", by="person").body
+    changes = page["items"]
+    told = [change["changes"]["email"] for change in changes if change["what"] == "email"]
+    story.must(sorted(told) == sorted(story.addresses[1:]), "an address is missing")
+    first = min(changes, key=lambda change: change["recorded_at"])
+    moment = first["recorded_at"].replace("+", "%2B")
+    then = story.ask("the record at the start", 200, "GET", f"{path}?as_of={moment}", by="person")
+    was = then.body["profile"]
+    story.must(was["email"] == story.addresses[0], "another address than at the start")
+    tell(f"{len(changes)} changes; at the start the name was {was['first_name']}")
+    story.ask("reception does not", 403, "GET", path, by="reception")
+
+
 def export(story: Story) -> None:
     """The person takes along everything that is known"""
     path = f"{AUTH}/exports/{story.patient_id}"
@@ -160,6 +176,7 @@ def gone(story: Story) -> None:
         story.must(found.body["items"] == [], f"{what}: somebody was found")
     profile = f"{PATIENTS}/{story.patient_id}"
     story.ask("there is no profile", 404, "GET", profile, by="reception")
+    story.ask("nor a history", 404, "GET", f"{profile}/history", by="admin")
     path = f"{AUTH}/exports/{story.patient_id}"
     left = story.ask("an export, once more", 200, "GET", path, by="admin").body["parts"]
     tables = [name for part in left.values() for name, rows in part.items() if rows]
@@ -169,4 +186,12 @@ def gone(story: Story) -> None:
     story.must(log.body["items"] != [], "the access log is gone, too")
 
 
-CHAPTERS: list[Callable[[Story], None]] = [notified, access_log, export, erase, receipt, gone]
+CHAPTERS: list[Callable[[Story], None]] = [
+    notified,
+    access_log,
+    history,
+    export,
+    erase,
+    receipt,
+    gone,
+]
