@@ -13,7 +13,7 @@ from infra.chaos.torture import Plan, run
 def test_readers_of_tortured_streams(kit_db: Callable[[], str], tmp_path: Path) -> None:
     """Each reader sees every event once, its streams in order, all readers the same; one that
     goes by positions misses some of the very same events. No acknowledged fact is lost."""
-    plan = Plan(events=3_000, appenders=2, threads=4, readers=2, streams=40, kill_every=1_000)
+    plan = Plan(events=8_000, appenders=2, threads=4, readers=2, streams=40, kill_every=2_000)
     report = run(kit_db(), tmp_path, plan)
     assert [] == report.faults
     assert report.events >= plan.events
