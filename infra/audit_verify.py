@@ -30,12 +30,19 @@ __all__ = ["Finding", "Report", "main", "verify"]
 
 What = Literal["changed", "removed", "inserted", "truncated", "forged"]
 _SEALS = """
-select number, after_tx::text as after_tx, after_id, upto_tx::text as upto_tx, upto_id, entries,
-       root, previous, mac, sealed_at
+select number, after_epoch, after_tx::text as after_tx, after_id, upto_epoch,
+       upto_tx::text as upto_tx, upto_id, entries, root, previous, mac, sealed_at
   from audit_seals where number >= :start and number < :stop
 """
 _NEWEST = "select coalesce(max(number), 0) as number from audit_seals"
-_WAITING = "select count(*) as n from audit_log where (tx, id) > (:tx::xid8, :id::bigint)"
+_WAITING = """
+select count(*) as n from audit_log
+ where (epoch, tx, id) > (:epoch::integer, :tx::xid8, :id::bigint)
+"""
+_EARLIER = """
+select count(*) as n from audit_log
+ where (epoch, tx, id) <= (:epoch::integer, :tx::xid8, :id::bigint)
+"""
 _WINDOW = 1000
 _SHOWN = 50
 
@@ -80,15 +87,20 @@ class _Check:
 
     def run(self) -> None:
         self.report.seals = last = _last_anchor(self._place, self._newest)
+        if earlier := self._count(_EARLIER, START):
+            self._add(1, "inserted", f"{earlier} rows before the first that can be")
         for start in range(1, last + 1, _WINDOW):
             numbers = range(start, min(start + _WINDOW, last + 1))
             kept, anchors = _kept(self._place, numbers), _anchors(self._place, numbers)
             for number in numbers:
                 self._seal(number, kept.get(number), anchors.get(number))
         if self._after is not None:
-            tx, last_id = self._after
-            rows = self._place.db.all(_WAITING, tx=str(tx), id=last_id)
-            self.report.waiting = rows[0]["n"]
+            self.report.waiting = self._count(_WAITING, self._after)
+
+    def _count(self, sql: str, place: Position) -> int:
+        rows = self._place.db.all(sql, epoch=place.epoch, tx=str(place.tx), id=place.id)
+        counted: int = rows[0]["n"]
+        return counted
 
     def _seal(self, number: int, row: Seal | None, anchor: Seal | None) -> None:
         """Both forms of a seal with each other, then the rows with the one that is genuine."""

@@ -1,8 +1,9 @@
 """``make restored``: after a restore, before anybody may use the platform.
 
-Begins a new epoch of events in every service of the platform in DATA (``.local``), running or not,
-or with ``--service NAME`` in the one that the environment describes. Transaction ids of a restored
-database say nothing about what was read before; behind the new epoch they need not.
+Begins a new epoch of events and audit rows in every service of the platform in DATA (``.local``),
+running or not, or with ``--service NAME`` in the one that the environment describes. Transaction
+ids of a restored database say nothing about what was read or sealed before; behind the new epoch
+they need not.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _announce(service: str, url: str) -> None:
         epoch = db.transaction(bump_epoch, isolation="READ COMMITTED")
     finally:
         db.close()
-    print(f"{service}: epoch {epoch} of its events begins")
+    print(f"{service}: epoch {epoch} of its events and audit rows begins")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
@@ -17,14 +17,28 @@ __all__ = ["START", "Position", "Seal", "beginning", "folder", "path"]
 _PURPOSE = "audit"
 
 
+_FIRST = 1
+
+
 class Position(NamedTuple):
     """A place in the order in which rows are sealed."""
 
+    epoch: int
     tx: int
     id: int
 
+    def shown(self) -> list[str]:
+        """As an anchor has it. The first epoch is left out: anchors are older than epochs."""
+        return [str(part) for part in (self[1:] if self.epoch == _FIRST else self)]
 
-START = Position(0, 0)
+    @classmethod
+    def parse(cls, shown: Sequence[str]) -> Self:
+        """From an anchor. Raises TypeError, ValueError."""
+        parts = [int(part) for part in shown]
+        return cls(_FIRST, *parts) if len(parts) < len(cls._fields) else cls(*parts)
+
+
+START = Position(_FIRST, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -47,8 +61,8 @@ class Seal:
     def of(cls, service: str, row: Row) -> Self:
         """From a row of ``audit_seals``."""
         fields = {name: row[name] for name in ("number", "entries", "previous", "root", "mac")}
-        after = Position(int(row["after_tx"]), row["after_id"])
-        upto = Position(int(row["upto_tx"]), row["upto_id"])
+        after = Position(row["after_epoch"], int(row["after_tx"]), row["after_id"])
+        upto = Position(row["upto_epoch"], int(row["upto_tx"]), row["upto_id"])
         return cls(service=service, after=after, upto=upto, sealed_at=row["sealed_at"], **fields)
 
     @classmethod
@@ -59,8 +73,8 @@ class Seal:
             return cls(
                 service=str(found["service"]),
                 number=int(found["number"]),
-                after=Position(*map(int, found["after"])),
-                upto=Position(*map(int, found["upto"])),
+                after=Position.parse(found["after"]),
+                upto=Position.parse(found["upto"]),
                 entries=int(found["entries"]),
                 previous=bytes.fromhex(found["previous"]),
                 root=bytes.fromhex(found["root"]),
@@ -96,7 +110,7 @@ class Seal:
             for name, value in asdict(self).items()
         }
         at = self.sealed_at.astimezone(UTC).isoformat(timespec="microseconds")
-        places = {name: [str(part) for part in getattr(self, name)] for name in ("after", "upto")}
+        places = {"after": self.after.shown(), "upto": self.upto.shown()}
         return {**shown, **places, "sealed_at": at}
 
 

@@ -40,31 +40,34 @@ class Place(NamedTuple):
 # Every column, as text that does not depend on the session. The order is that of the column: of
 # the text beside it, which has the same name, 1000 would come before 999.
 _ROWS = """
-select id, tx::text as tx, actor::text as actor, service, roles, person_id::text as person_id,
-       action, what, purpose, correlation_id,
+select id, epoch, tx::text as tx, actor::text as actor, service, roles,
+       person_id::text as person_id, action, what, purpose, correlation_id,
        to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
   from audit_log
- where (tx, id) > (:tx::xid8, :id::bigint) and (tx, id) <= (:upto_tx::xid8, :upto_id::bigint)
- order by audit_log.tx, audit_log.id limit :limit
+ where (epoch, tx, id) > (:epoch::integer, :tx::xid8, :id::bigint)
+   and (epoch, tx, id) <= (:upto_epoch::integer, :upto_tx::xid8, :upto_id::bigint)
+ order by audit_log.epoch, audit_log.tx, audit_log.id limit :limit
 """
 _FIELDS = (
     *("id", "tx", "at", "actor", "service", "roles", "person_id"),
     *("action", "what", "purpose", "correlation_id"),
 )
 _NEWEST = """
-select number, after_tx::text as after_tx, after_id, upto_tx::text as upto_tx, upto_id, entries,
-       root, previous, mac, sealed_at
+select number, after_epoch, after_tx::text as after_tx, after_id, upto_epoch,
+       upto_tx::text as upto_tx, upto_id, entries, root, previous, mac, sealed_at
   from audit_seals order by number desc limit 1
 """
-# All transactions before xmin have ended: no older row can appear any more.
+# All transactions before xmin have ended: no older row can appear any more. Nor can one of an epoch
+# before the one that this snapshot shows.
 _NOW = """
-select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, clock_timestamp() as now
+select epoch, pg_snapshot_xmin(pg_current_snapshot())::text as xmin, clock_timestamp() as now
+  from event_epochs
 """
 _KEEP = """
-insert into audit_seals (number, after_tx, after_id, upto_tx, upto_id, entries, root, previous,
-                         mac, sealed_at)
-values (:number, :after_tx::xid8, :after_id, :upto_tx::xid8, :upto_id, :entries, :root, :previous,
-        :mac, :sealed_at)
+insert into audit_seals (number, after_epoch, after_tx, after_id, upto_epoch, upto_tx, upto_id,
+                         entries, root, previous, mac, sealed_at)
+values (:number, :after_epoch, :after_tx::xid8, :after_id, :upto_epoch, :upto_tx::xid8, :upto_id,
+        :entries, :root, :previous, :mac, :sealed_at)
 on conflict (number) do nothing
 """
 
@@ -83,17 +86,22 @@ def digest(
         page = _PAGE if limit is None else min(_PAGE, limit - entries)
         rows = db.all(
             _ROWS,
+            epoch=after.epoch,
             tx=str(after.tx),
             id=after.id,
+            upto_epoch=upto.epoch,
             upto_tx=str(upto.tx),
             upto_id=upto.id,
             limit=page,
         )
         for row in rows:
             line = [row[name] for name in _FIELDS]
+            # As in an anchor: rows of the first epoch may have been sealed before there were any.
+            if row["epoch"] != START.epoch:
+                line.append(row["epoch"])
             root.update(json.dumps(line, separators=(",", ":")).encode() + b"\n")
         if rows:
-            after = Position(int(rows[-1]["tx"]), rows[-1]["id"])
+            after = Position(rows[-1]["epoch"], int(rows[-1]["tx"]), rows[-1]["id"])
         entries += len(rows)
         if len(rows) < page:
             break
@@ -128,9 +136,9 @@ def _next(place: Place, lease: Lease, batch: int) -> int:
     newest, now = db.one(_NEWEST), db.all(_NOW)[0]
     last = Seal.of(service, newest) if newest else None
     after, previous = (last.upto, last.root) if last else (START, beginning(service))
-    upto = Position(int(now["xmin"]), 0)
+    upto = Position(now["epoch"], int(now["xmin"]), 0)
     if after > upto:
-        # The rows came from an older server: nothing new would ever be sealed.
+        # The rows came from an older server, and nobody began a new epoch.
         log.error("audit_order_behind", service=service, sealed=after.tx, now=upto.tx)
         return 0
     root, entries, end = digest(db, previous, after, upto, batch)
@@ -146,8 +154,10 @@ def _next(place: Place, lease: Lease, batch: int) -> int:
             tx.run(
                 _KEEP,
                 number=made.number,
+                after_epoch=made.after.epoch,
                 after_tx=str(made.after.tx),
                 after_id=made.after.id,
+                upto_epoch=made.upto.epoch,
                 upto_tx=str(made.upto.tx),
                 upto_id=made.upto.id,
                 entries=made.entries,

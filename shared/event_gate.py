@@ -54,8 +54,8 @@ class Gate(TypedDict):
 def bump_epoch(tx: Tx) -> int:
     """After a restore, before anybody appends: begin a new epoch and return its number.
 
-    Waits for every open transaction that has touched the events; what is appended afterwards comes
-    behind everything that is there, whatever its transaction id.
+    Waits for every open transaction that has touched the events or the audit log; what is written
+    to them afterwards comes behind everything that is there, whatever its transaction id.
     """
     bumped: int = tx.value("select bump_event_epoch()")
     return bumped

@@ -30,10 +30,11 @@ select
   (select count(*) from (select from dead_letters limit :enough) d) as dead_letters,
   (select count(*) from (select from sagas where status = 'PARKED' limit :enough) s) as parked,
   (select extract(epoch from clock_timestamp() - a.at)::float8 from audit_log a
-   where (a.tx, a.id) > (
+   where (a.epoch, a.tx, a.id) > (
+     coalesce((select upto_epoch from audit_seals order by number desc limit 1), 1),
      coalesce((select upto_tx from audit_seals order by number desc limit 1), '0'::xid8),
      coalesce((select upto_id from audit_seals order by number desc limit 1), 0))
-   order by a.tx, a.id limit 1) as unsealed_age
+   order by a.epoch, a.tx, a.id limit 1) as unsealed_age
 """
 
 

@@ -24,7 +24,8 @@ SHOW = audit.audited(
 )
 # PostgreSQL's own transactions (it analyses tables) count, too.
 _READY = """
-select pg_snapshot_xmin(pg_current_snapshot()) > max(tx) as ready from audit_log
+select coalesce(pg_snapshot_xmin(pg_current_snapshot()) > max(tx), true) as ready
+  from audit_log where epoch = (select epoch from event_epochs)
 """
 
 

@@ -1,4 +1,4 @@
-"""``make restored``: every service of a platform begins a new epoch of events."""
+"""``make restored``: every service of a platform begins a new epoch of events and audit rows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_platform_is_told_by_its_directory(
 
     def announced(epoch: int) -> None:
         assert 0 == main([])
-        lines = [f"{name}: epoch {epoch} of its events begins" for name in names]
+        lines = [f"{name}: epoch {epoch} of its events and audit rows begins" for name in names]
         assert [*lines, _NEXT] == capsys.readouterr().out.splitlines()
 
     with preflight.exclusive(directory, "this test"):
@@ -72,7 +72,10 @@ def test_one_service_is_told_by_its_environment(
     config.cache_clear()
     assert 0 == main(["--service", "kit"])
     config.cache_clear()
-    assert ["kit: epoch 2 of its events begins", _NEXT] == capsys.readouterr().out.splitlines()
+    assert [
+        "kit: epoch 2 of its events and audit rows begins",
+        _NEXT,
+    ] == capsys.readouterr().out.splitlines()
     store = world(url)
     store.append(store.stream("chair"), ChairMoved(room=1))
     assert [2] == [event.cursor.epoch for event in store.read()]
