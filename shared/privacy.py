@@ -58,6 +58,13 @@ class Personal:
         """The SQL condition that finds a person's rows."""
         return f"({self.where or f'{self.person} = :person'})"
 
+    @property
+    def stays_sealed(self) -> bool:
+        """Whether an erasure leaves rows that only the loss of the key makes unreadable."""
+        if self.erase == "keep":
+            return bool(self.sealed) or self.show is not None
+        return self.erase == "anonymise" and not self.sealed.keys() <= self.change.keys()
+
 
 @dataclass(frozen=True)
 class Privacy:
@@ -70,6 +77,16 @@ class Privacy:
     outside: Callable[[UUID], Mapping[str, int]] | None = None
     """Erases what lies outside the database (objects, documents): what -> how many. It runs before
     the commit and may run again."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where what a law holds would keep something else readable."""
+        for holding in self.tables:
+            for kept in self.tables:
+                if holding.until is not None and kept.stays_sealed and kept is not holding:
+                    raise ValueError(
+                        f"{holding.table} holds rows, and a held person's key stays with them:"
+                        f" what an erasure leaves sealed in {kept.table} would stay readable"
+                    )
 
     def export(self, db: Database, vault: Vault, person: UUID) -> dict[str, list[dict[str, Any]]]:
         """Table -> the person's rows, readable, at one moment; audited. Raises Unreadable."""

@@ -191,6 +191,45 @@ def test_what_the_law_holds_stays_until_it_may_go(db: Database) -> None:
     assert 0 == privacy.release("visits", db)
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        Personal("facts", erase="keep", sealed={"said": "said"}),
+        Personal("facts", erase="keep", show=lambda tx, person: []),
+        Personal(
+            "facts",
+            erase="anonymise",
+            change={"author": "null"},
+            sealed={"said": "said"},
+        ),
+    ],
+    ids=["kept", "kept and shown", "anonymised in part"],
+)
+def test_what_is_held_must_not_keep_the_rest_readable(kept: Personal) -> None:
+    """The key stays with held rows: a service that leaves other rows to it cannot be declared,
+    whichever comes first; without a hold it can."""
+    holding = Personal("visits", sealed={"note": "note"}, until="keep_until", reason=_LAW)
+    for tables in ((holding, kept), (kept, holding)):
+        with pytest.raises(ValueError, match=r"visits holds rows.* in facts would stay readable"):
+            Privacy(tables=tables)
+    assert (kept,) == Privacy(tables=(kept,)).tables
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        Personal("facts", erase="keep", plain=("day",)),
+        Personal("facts", sealed={"said": "said"}),
+        Personal("facts", erase="anonymise", change={"said": "null"}, sealed={"said": "said"}),
+    ],
+    ids=["kept in the clear", "deleted", "anonymised"],
+)
+def test_a_hold_beside_what_needs_no_key_is_fine(harmless: Personal) -> None:
+    """What an erasure leaves nothing sealed of may stand beside rows that are held."""
+    holding = Personal("visits", sealed={"note": "note"}, until="keep_until", reason=_LAW)
+    assert (holding, harmless) == Privacy(tables=(holding, harmless)).tables
+
+
 def test_what_lies_outside_is_erased_before_the_commit(db: Database) -> None:
     """It counts in the answer; when it cannot be erased, nothing counts as erased."""
     person = uuid4()
