@@ -14,8 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _NAME = re.compile(r"_?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 _IN_THE_PAGE = re.compile(r"`((?:<SERVICE>_)?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)`")
 # Upper-case words near a reading of the environment that are no settings: what is set for others
-# (TOKEN: by the benchmarks for a child of their own), and HTTP's methods.
-_OTHERS = {"PYTHONUNBUFFERED", "TOKEN", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"}
+# (by benchmarks and the torture for children of their own), and HTTP's methods.
+_OTHERS = {"POSTGRES_ENABLE_DB_FUNCTIONS", "PYTHONUNBUFFERED", "TOKEN", "TORTURE_DATABASE_URL"}
+_OTHERS |= {"TORTURE_STREAMS", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"}
 
 
 def _names(node: ast.AST) -> set[str]:
