@@ -32,7 +32,14 @@ _FIND = "select answer, mismatches from idempotency_keys where key = :key"
 _MISMATCH = """
 update idempotency_keys set mismatches = mismatches + 1 where key = :key returning mismatches
 """
-_STORE = "insert into idempotency_keys (key, person_id, answer) values (:key, :person, :answer)"
+# Not for somebody who was erased: their token may be valid for a moment longer.
+_STORE = """
+insert into idempotency_keys (key, person_id, answer)
+select :key::bytea, :person::uuid, :answer::bytea
+ where not exists (select from erased_people where person_id = :person::uuid)
+"""
+# An answer whose transaction had begun before its person was erased did not see that.
+_LATE = "delete from idempotency_keys where person_id in (select person_id from erased_people)"
 
 
 class IdempotencyInProgress(Conflict):
@@ -139,8 +146,9 @@ class Once:
 
 
 def purge(tx: Tx) -> int:
-    """Forget the answers that are older than a day; how many these were."""
-    return tx.run("delete from idempotency_keys where created_at < now() - interval '24 hours'")
+    """Forget the answers that are older than a day, or of people who were erased; how many."""
+    old = "delete from idempotency_keys where created_at < now() - interval '24 hours'"
+    return tx.run(old) + tx.run(_LATE)
 
 
 def _claim(tx: Tx, key: bytes) -> None:
