@@ -88,9 +88,9 @@ def sign(claims: Mapping[str, Any], key: SigningKey, typ: str = "at+jwt") -> str
 
 
 class Jwks:
-    """Public keys by ``kid``, cached: refreshed after ``ttl`` seconds, and at most every ``refetch``
-    seconds when a token names an unknown key. When the source is away the last set is served;
-    Unavailable if there is none.
+    """Public keys by ``kid``, cached: refreshed after ``ttl`` seconds, and at most every
+    ``refetch`` seconds when a token names an unknown key. When the source is away the last set is
+    served; Unavailable if there is none.
     """
 
     def __init__(
