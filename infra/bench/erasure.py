@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 import time
@@ -28,7 +29,7 @@ def run(_place: Place) -> list[Figure]:
     """A platform of its own with fsync on, as ``make run`` starts it; one erasure at a time."""
     directory = Path(tempfile.mkdtemp(prefix="dentalhelp-erasure-"))
     try:
-        with Stack(directory, environment={"PASSWORD_COST": "low"}) as stack:
+        with Stack(directory, environment={"PASSWORD_COST": "low"}) as stack:  # nosec B105
             people = _People(stack)
             ours, theirs = interleave(people.erase, people.delete)
             people.verify()
@@ -125,7 +126,7 @@ class _People:
             self._number += 1
             body = {
                 "email": f"erased.{self._number}@example.com",
-                "password": "gravel-otter-sings-4",
+                "password": secrets.token_urlsafe(18),
                 "first_name": "Ana",
                 "last_name": "Popescu",
             }
