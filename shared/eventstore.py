@@ -81,6 +81,11 @@ class EventStore:
         self._known: dict[str, type[Message]] = {fact.type_name(): fact for fact in facts}
         if len(self._known) != len(facts):
             raise ValueError("two facts have the same name")
+        self._facts = tuple(facts)
+
+    def under(self, vault: Vault) -> EventStore:
+        """The same facts under the keys of ``vault`` (tools that look from outside)."""
+        return EventStore(vault, self._facts)
 
     def append(
         self,

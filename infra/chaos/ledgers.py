@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from infra import manifest
 from infra.local.stack import Stack
 from shared.db import Database, Row, Tx
 from shared.errors import Unavailable
+from shared.projection import Projector
 
 __all__ = ["MAILS", "Ledgers", "ledgers_of"]
 
@@ -81,12 +83,19 @@ select e.person_id from erasures e where e.status <> 'COMPLETED' or exists
        (select from erasure_services s where s.erasure_id = e.id and s.state <> 'ERASED')
 """
 
+_NONE: Mapping[str, Sequence[Projector]] = MappingProxyType({})
+
 
 class Ledgers:
     """Reads the databases of a platform's services and, where there is one, of the bus."""
 
-    def __init__(self, databases: Mapping[str, Database]) -> None:
-        self._databases = databases
+    def __init__(
+        self,
+        databases: Mapping[str, Database],
+        projectors: Mapping[str, Sequence[Projector]] = _NONE,
+    ) -> None:
+        """``projectors``: those of each service whose read models are waited for."""
+        self._databases, self.projectors = databases, projectors
 
     @property
     def services(self) -> list[str]:
@@ -157,6 +166,10 @@ class Ledgers:
                 for what, sql in _UNDER_WAY.get(service, _OUTBOX).items():
                     if count := self.all(service, sql)[0]["n"]:
                         left[f"{service} {what}"] = count
+            for service, projectors in self.projectors.items():
+                for each in projectors:
+                    if each.lag(self._databases[service]) > 0:
+                        left[f"{service} read models"] = each.projection.name
         except Unavailable:
             return {"PostgreSQL": "away"}
         return left
@@ -222,4 +235,5 @@ def ledgers_of(stack: Stack) -> Ledgers:
     """The databases of a running platform, read as the superuser."""
     admin = stack.cluster.admin_url
     names = (*manifest.personal_services(), "bus")
-    return Ledgers({n: Database(admin.replace("/postgres?", f"/{n}_db?")) for n in names})
+    databases = {n: Database(admin.replace("/postgres?", f"/{n}_db?")) for n in names}
+    return Ledgers(databases, {s.name: s.projections for s in manifest.load() if s.projections})

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 
 from infra.chaos.books import Verdict, effects, judged, remains
+from infra.chaos.ledgers import ledgers_of
 from infra.chaos.matrix import Cell, Matrix, cells, platform
 from infra.chaos.people import at_once, somebody
 from infra.chaos.rounds import random_round
@@ -87,6 +88,47 @@ def test_what_is_planted_is_found(matrix: Matrix) -> None:
     assert [] == books.faults()
 
 
+def test_a_history_that_tells_something_else_is_found(matrix: Matrix) -> None:
+    """A profile that was changed without a fact, and an account's entry that no fact makes so."""
+    patient = somebody("history", 1)
+    assert [] == at_once(matrix.stack, [patient], register)[1]
+    books, who = matrix.ledgers, UUID(patient.patient_id)
+    books.settle(60)
+    assert [] == matrix.histories.differences([patient])
+
+    def plant(name: str, status: str) -> None:
+        renamed = "update patients set first_name = :name where patient_id = :who returning 1"
+        shown = "update account_history_a set status = :status where person_id = :who"
+        books.all("patient", renamed, name=name, who=who)
+        books.all("auth", f"{shown} and version = 2 returning 1", status=status, who=who)
+
+    plant("Maria", "INVITED")
+    found = matrix.histories.differences([patient])
+    plant("Ștefania", "ACTIVE")
+    assert [
+        "person 1: the patient's history tells something else",
+        "person 1: the account's history tells something else",
+    ] == found[:2]
+    assert ["the read model account_history: Difference"] == [each[:42] for each in found[2:]]
+    assert [] == matrix.histories.differences([patient])
+
+
+def test_a_read_model_that_is_behind_is_waited_for(matrix: Matrix) -> None:
+    """While somebody holds its place, what a registration changed is under way."""
+    patient = somebody("behind", 1)
+    books, other = matrix.ledgers, ledgers_of(matrix.stack)
+
+    def hold(tx: Tx) -> None:
+        tx.all("select from projections where live for update")
+        assert [] == at_once(matrix.stack, [patient], register)[1]
+        assert "account_history" == books.under_way()["auth read models"]
+
+    other.transaction("auth", hold)
+    other.close()
+    books.settle(60)
+    assert [] == matrix.histories.differences([patient])
+
+
 def _lose(tx: Tx, who: UUID) -> None:
     tx.run("delete from patients where patient_id = :who", who=who)
 
@@ -105,6 +147,8 @@ def _forget(tx: Tx, who: UUID) -> None:
 def _forget_account(tx: Tx, who: UUID) -> None:
     tx.run("delete from sagas where subject = :who", who=who)
     tx.run("delete from users where id = :who", who=who)
+    tx.run("delete from account_history_a where person_id = :who", who=who)
+    tx.run("delete from events where person_id = :who", who=who)
     _forget(tx, who)
 
 
