@@ -174,6 +174,7 @@ class Matrix:
         result = Result(**asdict(cell), seed=seed)
         chance = random.Random(seed)  # nosec B311
         scenario = self.scenario(cell.scenario)
+        scenario.last = cell.point == "outbox.committed"
         patients = [somebody(f"c{self._seed}.{number}", n) for n in range(_PEOPLE)]
         if scenario.settled:
             result.anomalies += at_once(self.stack, patients, register)[1]

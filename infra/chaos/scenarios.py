@@ -70,6 +70,9 @@ class Scenario(ABC):
 
     stack: Stack
     admin_token: str
+    last: bool = False
+    """Nobody does anything else afterwards: the next message of a person would take along those
+    that were left behind, and nobody would notice that nothing else does."""
     name: ClassVar[str]
     settled: ClassVar[bool] = True
     """People are registered before anything breaks."""
@@ -102,7 +105,7 @@ class Email(Scenario):
     name = "e-mail sync"
 
     def act(self, visitor: Visitor, patient: Patient) -> None:
-        for number in (1, 2):
+        for number in (1,) if self.last else (1, 2):
             email = f"{number}.{patient.email}"
             body = {"email": email, "password": patient.password}
             # Known before it is asked: a lost answer is no lost change.
