@@ -81,7 +81,7 @@ replay: setup ## make the read models anew from their events, without downtime
 replay-check: setup ## are the read models what their events make of them? exit 1 if not
 	@$(PY) -m infra.replay --check $(ARGS)
 
-chaos: setup ## [SEED=1 ROUNDS=10] break everything everywhere, and write .local/chaos/report.html
+chaos: setup ## [SEED=1 ROUNDS=10 EVENTS=100000] break everything everywhere, and write .local/chaos/report.html
 	@$(PY) -m infra.chaos
 
 bench: setup ## measure what docs/benchmarks.md claims, and write it

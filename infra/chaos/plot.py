@@ -5,16 +5,43 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from infra.chaos.matrix import Result
 
-__all__ = ["bars", "dots"]
+__all__ = ["Count", "bars", "counts", "dots"]
 
 _WIDTH, _LEFT, _RIGHT = 640, 190, 20
 _ROW, _TOP = 26, 8
 _SMALLEST = 5.0  # seconds an axis shows at least
 _SHORTEST = 0.25  # seconds; where a logarithmic axis begins
 _TICKS = (0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How often something happened."""
+
+    name: str
+    value: int
+    kind: str
+    """The bar's class; ``bad``: there should be none."""
+
+
+def counts(found: Sequence[Count]) -> str:
+    """A bar for each count, as long as its logarithm, and the number beside it."""
+    most = max(10, *(each.value for each in found))
+    wide, parts = _WIDTH - _LEFT - 5 * _RIGHT, []
+    for at, each in enumerate(found):
+        y = _TOP + at * _ROW
+        long = wide * math.log10(each.value + 1) / math.log10(most + 1)
+        bar = f"<rect class='{each.kind}' x='{_LEFT}' y='{y + 4}' width='{long:.1f}'"
+        parts += [
+            f"<text x='0' y='{y + 16}' class='soft'>{html.escape(each.name)}</text>",
+            f"{bar} height='{_ROW - 8}'/>" if each.value else "",
+            f"<text x='{_LEFT + long + 6:.1f}' y='{y + 16}'>{each.value:,}</text>",
+        ]
+    return _svg(_TOP * 2 + _ROW * len(found), "Counts", parts)
 
 
 def dots(results: Sequence[Result]) -> str:

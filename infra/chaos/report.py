@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from infra.chaos import plot
 from infra.chaos.matrix import REACHED, Result, unreachable
+from infra.chaos.torture import Report
 
 __all__ = ["summary", "write"]
 
@@ -33,6 +35,7 @@ svg { display: block; width: 100%; height: auto; max-width: 44rem; }
 svg text { fill: var(--ink); font: 14px system-ui, sans-serif; } svg .soft { fill: var(--soft); }
 svg .grid { stroke: var(--line); } svg .kill { fill: var(--kill); } svg .stop { fill: var(--stop); }
 svg .cut { fill: var(--cut); } svg .random { fill: var(--random); }
+svg rect.soft { fill: var(--soft); } svg rect.bad { fill: var(--bad); stroke: none; }
 svg .bad { fill: none; stroke: var(--bad); stroke-width: 2.5; }
 @media (max-width: 36rem) { svg text { font-size: 20px; } }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: .5rem; }
@@ -58,24 +61,29 @@ _COLUMNS = (
 )
 
 
-def summary(results: Sequence[Result]) -> str:
+def summary(results: Sequence[Result], tortured: Report) -> str:
     """The whole run in one line."""
-    anomalies = sum(len(result.anomalies) for result in results)
+    anomalies = sum(len(result.anomalies) for result in results) + len(tortured.faults)
     return (
         f"{len(results)} faults and rounds, {sum(r.operations for r in results):,} requests: "
         f"{sum(r.lost for r in results)} lost, {sum(r.doubled for r in results)} doubled, "
         f"{anomalies} anomalies; "
-        f"{sum(r.twice for r in results)} mails handed over twice under one Message-ID"
+        f"{sum(r.twice for r in results)} mails handed over twice under one Message-ID; "
+        f"{tortured.events:,} events of a tortured store: {tortured.lost} lost,"
+        f" {sum(seen.missed for seen in tortured.readers)} missed,"
+        f" {sum(seen.doubled for seen in tortured.readers)} doubled"
     )
 
 
-def write(results: Sequence[Result], file: Path, *, seed: int, seconds: float) -> None:
+def write(
+    results: Sequence[Result], tortured: Report, file: Path, *, seed: int, seconds: float
+) -> None:
     """Write the page. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(_page(results, seed, seconds), encoding="utf-8")
+    file.write_text(_page(results, tortured, seed, seconds), encoding="utf-8")
 
 
-def _page(results: Sequence[Result], seed: int, seconds: float) -> str:
+def _page(results: Sequence[Result], tortured: Report, seed: int, seconds: float) -> str:
     cells = [result for result in results if result.action != "random"]
     rounds = [result for result in results if result.action == "random"]
     when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
@@ -86,13 +94,15 @@ def _page(results: Sequence[Result], seed: int, seconds: float) -> str:
         "<h1>What happens once, happened once</h1>",
         f"<p class='soft'>{when}, seed {seed}, {seconds / 60:.1f} minutes. The same seed breaks"
         " the same things in the same order; what runs beside it is up to the machine.</p>",
-        _tiles(results),
-        _anomalies(results),
+        _tiles(results, tortured),
+        _anomalies(results, tortured),
+        _figure("What was broken, and what went on", _COUNTS, plot.counts(_counted(results))),
     ]
     if cells:
         parts.append(_figure("Until nothing was under way, by cell", _CELLS, plot.dots(cells)))
     if rounds:
         parts.append(_figure("Random rounds", _ROUNDS, plot.bars(rounds)))
+    parts.append(_figure("The event store under torture", _TORTURE, plot.counts(_events(tortured))))
     parts += ["<h2>Every cell</h2>", _table(results), _NOTES, _unreachable(), "</body></html>"]
     return "\n".join(parts)
 
@@ -106,6 +116,16 @@ _ROUNDS = (
     "Each bar is a round in which all scenarios run while any process is ended or frozen,"
     " PostgreSQL included: seconds from the last fault until nothing was under way."
 )
+_COUNTS = (
+    "Faults by what they did, and what people got answered meanwhile, on a logarithmic axis. Lost,"
+    " doubled and anomalies have no bar while there is none."
+)
+_TORTURE = (
+    "Eight processes append to the same streams, dawdle, roll back and are ended with -9; four"
+    " readers follow by the store's cursor and must miss nothing, one by positions: what it misses"
+    " shows that the torture was one. Logarithmic axis; lost, missed, doubled and the like have no"
+    " bar while there is none."
+)
 _NOTES = """<h2>How to read it</h2>
 <p>A cell arms one fault point in one process, lets people use the platform, waits until nothing is
 under way and counts every effect in the tables, the audit log, the ledger of erasures and the
@@ -115,13 +135,43 @@ its own note of it sends again, under the same Message-ID; no other cause is acc
 scenario cannot pass were armed all the while, and a passage would be an anomaly.</p>"""
 
 
-def _tiles(results: Sequence[Result]) -> str:
+def _counted(results: Sequence[Result]) -> list[plot.Count]:
+    done = Counter(result.action for result in results)
+    lost, doubled = sum(r.lost for r in results), sum(r.doubled for r in results)
+    return [
+        *(plot.Count(f"{action}", done[action], action) for action in sorted(done)),
+        plot.Count("requests answered", sum(r.operations for r in results), "soft"),
+        plot.Count("lost", lost, "bad"),
+        plot.Count("doubled", doubled, "bad"),
+        plot.Count("anomalies", sum(len(r.anomalies) for r in results), "bad"),
+    ]
+
+
+def _events(tortured: Report) -> list[plot.Count]:
+    readers = tortured.readers
+    return [
+        plot.Count("events appended", tortured.events, "soft"),
+        plot.Count("rolled back", tortured.rolled_back, "soft"),
+        plot.Count("appenders killed", tortured.kills, "kill"),
+        plot.Count("outcome unknown", tortured.unknown, "soft"),
+        plot.Count("naive reader missed", tortured.naive.missed, "soft"),
+        plot.Count("lost", tortured.lost, "bad"),
+        plot.Count("rolled back, there", tortured.ghosts, "bad"),
+        plot.Count("streams with gaps", tortured.gaps, "bad"),
+        plot.Count("missed", sum(seen.missed for seen in readers), "bad"),
+        plot.Count("doubled", sum(seen.doubled for seen in readers), "bad"),
+        plot.Count("out of order", sum(seen.streams_out_of_order for seen in readers), "bad"),
+    ]
+
+
+def _tiles(results: Sequence[Result], tortured: Report) -> str:
     figures = (
         ("faults and rounds", len(results), False),
         ("requests answered", sum(r.operations for r in results), False),
-        ("lost", sum(r.lost for r in results), True),
+        ("events tortured", tortured.events, False),
+        ("lost", sum(r.lost for r in results) + tortured.lost, True),
         ("doubled", sum(r.doubled for r in results), True),
-        ("anomalies", sum(len(r.anomalies) for r in results), True),
+        ("anomalies", sum(len(r.anomalies) for r in results) + len(tortured.faults), True),
         ("mailed twice", sum(r.twice for r in results), False),
         ("seconds at most", round(max((r.seconds for r in results), default=0), 1), False),
     )
@@ -132,11 +182,14 @@ def _tiles(results: Sequence[Result]) -> str:
     return f"<div class='tiles'>{''.join(tiles)}</div>"
 
 
-def _anomalies(results: Sequence[Result]) -> str:
+def _anomalies(results: Sequence[Result], tortured: Report) -> str:
     found = [
         f"<li class='bad'>{html.escape(f'{r.scenario}, {r.point}, {r.action}, seed {r.seed}: {a}')}"
         for r in results
         for a in r.anomalies
+    ]
+    found += [
+        f"<li class='bad'>{html.escape(f'event store: {fault}')}" for fault in tortured.faults
     ]
     return f"<h2>Anomalies</h2><ul>{''.join(found)}</ul>" if found else "<p>No anomalies.</p>"
 

@@ -14,6 +14,7 @@ from infra.chaos.matrix import REACHED, Result, cells
 from infra.chaos.people import Patient, somebody
 from infra.chaos.report import summary, write
 from infra.chaos.scenarios import SCENARIOS
+from infra.chaos.torture import Report, Seen
 from shared.faults import POINTS
 
 _RESULT = Result("erasure", "inbox.handled", "patient.events", "kill", "7.1", True, 12, 1.5)
@@ -92,15 +93,18 @@ def test_the_report_says_what_is_wrong_and_needs_nothing_else(tmp_path: Path) ->
     bad = replace(_RESULT, lost=1, anomalies=["<person 1>: profile: 0, not 1"])
     rounds = replace(_RESULT, action="random", seconds=3.0)
     page = tmp_path / "chaos" / "report.html"
-    write([_RESULT, bad, rounds], page, seed=7, seconds=60)
+    tortured = Report(events=1_000, lost=2, readers=[Seen(3, 4, 0, "a")], naive=Seen(5, 0, 0, ""))
+    write([_RESULT, bad, rounds], tortured, page, seed=7, seconds=60)
     text = page.read_text(encoding="utf-8")
     assert "&lt;person 1&gt;: profile: 0, not 1" in text
-    assert 2 == text.count("<svg")
+    assert "event store: lost: 2" in text
+    assert 4 == text.count("<svg")
     assert [] == [
         word for word in ("<script", "http:", "https:", "<link", "@import") if word in text
     ]
     expected = (
-        "3 faults and rounds, 36 requests: 1 lost, 0 doubled, 1 anomalies;"
-        " 0 mails handed over twice under one Message-ID"
+        "3 faults and rounds, 36 requests: 1 lost, 0 doubled, 3 anomalies;"
+        " 0 mails handed over twice under one Message-ID;"
+        " 1,000 events of a tortured store: 2 lost, 3 missed, 4 doubled"
     )
-    assert expected == summary([_RESULT, bad, rounds])
+    assert expected == summary([_RESULT, bad, rounds], tortured)
