@@ -162,11 +162,7 @@ class Privacy:
 
     def answer(self, service: str, tx: Tx, event: GdprDataDeletion) -> None:
         """What every service but auth does when a person is to be erased."""
-        erased, held = self.erase(tx, event.patient_id, event.erasure_id)
-        record(tx, event.patient_id, "erase", "everything")
-        tx.emit(
-            GdprDataErased(erasure_id=event.erasure_id, service=service, erased=erased, held=held)
-        )
+        self._tell(service, tx, event.patient_id, event.erasure_id, "everything")
 
     def release(self, service: str, db: Database) -> int:
         """Erase what was held until now, and tell auth; how many people it was about."""
@@ -177,16 +173,16 @@ class Privacy:
         for row in rows:
 
             def work(tx: Tx, row: Row = row) -> None:
-                erased, held = self.erase(tx, row["person_id"], row["erasure_id"])
-                record(tx, row["person_id"], "erase", "what was held")
-                tx.emit(
-                    GdprDataErased(
-                        erasure_id=row["erasure_id"], service=service, erased=erased, held=held
-                    )
-                )
+                self._tell(service, tx, row["person_id"], row["erasure_id"], "what was held")
 
             db.transaction(work, isolation="READ COMMITTED")
         return len(rows)
+
+    def _tell(self, service: str, tx: Tx, person: UUID, erasure_id: UUID, what: str) -> None:
+        """Erase, on record, and tell auth how much that was."""
+        erased, held = self.erase(tx, person, erasure_id)
+        record(tx, person, "erase", what)
+        tx.emit(GdprDataErased(erasure_id=erasure_id, service=service, erased=erased, held=held))
 
     def remains(self, db: Database, person: UUID) -> dict[str, int]:
         """Table -> rows that an erasure should have taken; empty when all is well."""
