@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from uuid import UUID, uuid4
 
 from infra.bench.eventsourcing_side import PAYLOAD
 from infra.bench.harness import Checks, Figure, Target, interleave
 from infra.bench.place import Place
+from infra.bench.rival import Rival
 from infra.bench.services import Ticked
 from infra.local.postgres import create_service_database
 from shared.bus import Publishable
@@ -204,56 +201,21 @@ class _Ours:
         self.db.close()
 
 
-class _Theirs:
+class _Theirs(Rival):
     """The other side, in a process of its own (infra/bench/eventsourcing_side.py)."""
 
     def __init__(self, url: str, *, fast: bool = False) -> None:
         mode = {"POSTGRES_ENABLE_DB_FUNCTIONS": "yes"} if fast else {}
-        command = [sys.executable, "-m", "infra.bench.eventsourcing_side", url, str(_WRITERS)]
-        self._process = subprocess.Popen(
-            command,
-            env={**os.environ, **mode},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Self:
-        self._answer()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        super().__init__("infra.bench.eventsourcing_side", url, str(_WRITERS), environment=mode)
 
     def ask(self, command: str, *numbers: int) -> Any:
         """What it says to one command."""
-        if self._process.stdin is None:
-            raise RuntimeError("no way to reach the process")
-        self._process.stdin.write(f"{command} {' '.join(map(str, numbers))}\n")
-        self._process.stdin.flush()
-        return json.loads(self._answer())
+        return json.loads(self.say(command, *numbers))
 
     def followed(self, who: str) -> str:
         """See ``_Ours.followed``."""
         found = self.ask("follow", _WRITERS, _FOLLOWED, 1)
         return _told(who, found["events"], found["missed"], found["doubled"])
-
-    def _answer(self) -> str:
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise RuntimeError("eventsourcing has ended: is requirements-bench.txt installed?")
-        return line
 
 
 def _stream() -> Stream:

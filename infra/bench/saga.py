@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Self
 
 from infra.bench.harness import Checks, Figure, Target, interleave
 from infra.bench.place import SYNTHETIC, Place
+from infra.bench.rival import Rival
 from infra.bench.services import opening
 from infra.bench.wired import wired
 from infra.local.postgres import create_service_database
@@ -103,7 +101,7 @@ class _Sagas:
             db.all("truncate effects, sagas cascade")
 
 
-class _Dbos:
+class _Dbos(Rival):
     """The other side, in a process of its own (infra/bench/dbos_side.py)."""
 
     def __init__(self, place: Place) -> None:
@@ -114,15 +112,8 @@ class _Dbos:
         db.all("create table effects (thing text not null, what text not null)")
         db.all("grant all on effects to dbos_owner")
         self.db = db
-        command = [sys.executable, "-m", "infra.bench.dbos_side", made.owner_url, str(_THREADS)]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        super().__init__("infra.bench.dbos_side", made.owner_url, str(_THREADS))
         self.missing = 0
-
-    def __enter__(self) -> Self:
-        self._answer()
-        return self
 
     def __exit__(
         self,
@@ -130,13 +121,7 @@ class _Dbos:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._process.stdin:
-            self._process.stdin.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        super().__exit__(kind, error, trace)
         self.db.close()
 
     def working(self, _number: int) -> float:
@@ -152,14 +137,4 @@ class _Dbos:
         return _SAGAS / self._run("idle")
 
     def _run(self, what: str) -> float:
-        if self._process.stdin is None:
-            raise RuntimeError("no way to reach the process")
-        self._process.stdin.write(f"{what} {_SAGAS}\n")
-        self._process.stdin.flush()
-        return float(self._answer())
-
-    def _answer(self) -> str:
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise RuntimeError("dbos has ended: is requirements-bench.txt installed?")
-        return line
+        return float(self.say(what, _SAGAS))
