@@ -54,7 +54,8 @@ def test_a_serialization_failure_runs_the_transaction_again(db: Database) -> Non
     name = account(db)
     results, runs = increments(db, name, "REPEATABLE READ")
     assert ["ok", "ok"] == results
-    assert (2, 3) == (balance(db, name), runs)
+    assert 2 == balance(db, name)
+    assert runs > 2
 
 
 def test_read_committed_loses_updates(db: Database) -> None:
@@ -82,7 +83,8 @@ def test_a_deadlock_runs_one_of_the_two_again(db: Database) -> None:
 
     results = together(lambda: locking(first, second), lambda: locking(second, first))
     assert ["ok", "ok"] == results
-    assert (2, 2, 3) == (balance(db, first), balance(db, second), meeting.runs)
+    assert (2, 2) == (balance(db, first), balance(db, second))
+    assert meeting.runs > 2  # not exactly 3: the one that runs again may overtake the woken one
 
 
 def test_what_never_serializes_is_contention(db: Database) -> None:
@@ -148,4 +150,6 @@ def test_repeatable_read_allows_write_skew(db: Database) -> None:
 
 def test_serializable_prevents_write_skew(db: Database) -> None:
     """Under SERIALIZABLE one of them runs again and stays."""
-    assert (1, 3) == on_duty(db, "SERIALIZABLE")
+    staying, runs = on_duty(db, "SERIALIZABLE")
+    assert 1 == staying
+    assert runs > 2  # not exactly 3: it may begin again before the other's commit is seen
