@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, TypeAdapter
 
 import shared.contracts
 from infra import manifest
@@ -40,6 +40,7 @@ _PLAIN: dict[Any, Any] = {
     bool: True,
     date: "1996-02-29",
     datetime: _MOMENT,
+    AwareDatetime: _MOMENT,
 }
 _NAMED = {
     "anamnesis": {"allergies": "penicillin", "notes": "text"},

@@ -1,0 +1,23 @@
+"""Deploy targets of dental_records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from functions.dental_records import api, handlers, privacy
+from shared.runtime import Service
+
+if TYPE_CHECKING:
+    from flask import Request, Response
+
+service = Service("dental_records", api=api.api, handlers=handlers.on, privacy=privacy.privacy)
+
+
+def http(request: Request) -> Response:
+    """Calls under /api/dental-records."""
+    return service.http(request)
+
+
+def events(request: Request) -> Response:
+    """Pushes and the schedule."""
+    return service.events(request)

@@ -1,0 +1,9 @@
+"""What xray consumes."""
+
+from __future__ import annotations
+
+from shared.inbox import Subscriptions
+
+__all__ = ["on"]
+
+on = Subscriptions("xray")
