@@ -54,6 +54,8 @@ lock: setup ## refresh requirements*.txt from requirements*.in
 		-o requirements-dev.txt requirements-dev.in
 	@CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) --upgrade -c requirements-dev.txt \
 		-o requirements.txt requirements.in
+	@for own in functions/*/requirements.in; do CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) \
+		--upgrade -c requirements-dev.txt -o $${own%.in}.txt $$own || exit 1; done
 	@CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) --upgrade -c requirements-dev.txt \
 		-o requirements-bench.txt requirements-bench.in
 

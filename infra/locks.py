@@ -21,18 +21,23 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;]+)")
 def faults(root: Path) -> list[str]:
     """What is wrong with the locks in ``root``, one line each."""
     found: list[str] = []
+    own = [
+        str(file.relative_to(root).with_suffix(""))
+        for file in sorted(root.glob("functions/*/requirements.in"))
+    ]
     pins = {
         name: _pins(root / f"{name}.txt", found)
-        for name in ("requirements", "requirements-dev", "requirements-bench")
+        for name in ("requirements", "requirements-dev", "requirements-bench", *own)
     }
     for name, locked in pins.items():
         for requirement in _wanted(root / f"{name}.in"):
             version = locked.get(canonicalize_name(requirement.name))
             if version is None or not requirement.specifier.contains(version, prereleases=True):
                 found.append(f"{name}.txt lacks {requirement}: make lock")
-    for package, version in pins["requirements"].items():
-        if pins["requirements-dev"].get(package) != version:
-            found.append(f"requirements-dev.txt has another {package} than what is deployed")
+    for name in ("requirements", *own):
+        for package, version in pins[name].items():
+            if pins["requirements-dev"].get(package) != version:
+                found.append(f"requirements-dev.txt has another {package} than {name}.txt")
     return found
 
 
@@ -48,7 +53,7 @@ def _wanted(path: Path) -> list[Requirement]:
     wanted: list[Requirement] = []
     for line in filter(None, lines):
         if line.startswith("-r "):
-            wanted += _wanted(path.with_name(line[3:].strip()))
+            wanted += _wanted(path.parent / line[3:].strip())
         else:
             wanted.append(Requirement(line))
     return wanted

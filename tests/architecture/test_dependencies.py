@@ -16,7 +16,7 @@ _SECTIONS = {
 
 
 def _asked_for(file: str) -> list[str]:
-    """The names in a requirements file, without extras and versions."""
+    """The names in a requirements file (not those it includes), without extras and versions."""
     lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
     return [re.split(r"[\[=<>~!; ]", line)[0] for line in lines if re.match(r"\w", line)]
 
@@ -43,3 +43,14 @@ def test_a_reason_is_one_sentence(file: str) -> None:
         if not why.endswith(".") or ". " in why
     ]
     assert [] == wordy
+
+
+def test_what_one_service_alone_needs_has_a_reason() -> None:
+    """The packages in functions/*/requirements.in are those of the page, service by service."""
+    asked = [
+        (package, file.parent.name)
+        for file in sorted((ROOT / "functions").glob("*/requirements.in"))
+        for package in _asked_for(str(file.relative_to(ROOT)))
+    ]
+    text = (ROOT / "docs/dependencies.md").read_text(encoding="utf-8")
+    assert asked == re.findall(r"^\| `([^`]+)` \| (\w+) \| .+\. \|$", text, re.M)
