@@ -13,6 +13,7 @@ __all__ = [
     "BadRequest",
     "Conflict",
     "Forbidden",
+    "Gone",
     "Invalid",
     "MethodNotAllowed",
     "NotFound",
@@ -90,6 +91,12 @@ class Conflict(Problem):
     """The request contradicts the current state."""
 
     status = 409
+
+
+class Gone(Problem):
+    """This was here, and is not any more."""
+
+    status = 410
 
 
 class StaleVersion(Problem):
