@@ -235,6 +235,7 @@ _SHOW = "select {columns} from {table} where {rows}"
 _KIT = {
     "dead_letters": "delete from dead_letters where refs @> array[:person::uuid]",
     "idempotency_keys": "delete from idempotency_keys where person_id = :person",
+    "known_people": "delete from known_people where person_id = :person",
     "sagas": (
         "update sagas set data = null, held = '[]', status = 'FAILED', wake_at = null,"
         " lease_until = null, fence = fence + 1, error = 'person erased'"

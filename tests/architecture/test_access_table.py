@@ -45,9 +45,10 @@ CALLERS = {
     "admin": _person(5, "*", "ADMIN"),
     "service": Caller("service", service="notification"),
     "auth": Caller("service", service="auth"),
+    "dental_records": Caller("service", service="dental_records"),
 }
 EVERYBODY = set(CALLERS)
-SIGNED_IN = EVERYBODY - {"anonymous", "service", "auth"}
+SIGNED_IN = EVERYBODY - {"anonymous", "service", "auth", "dental_records"}
 STAFF = {"receptionist", "dentist", "clinic admin", "admin"}
 DESK = {"receptionist", "clinic admin", "admin"}
 ADMINS = {"clinic admin", "admin"}
@@ -97,6 +98,7 @@ TABLE = {
     "PUT /api/patients/{patient_id}/anamnesis": {"dentist", "owner"},
     "GET /api/patients/{patient_id}/access-log": GROUP | {"owner"},
     "GET /api/patients/{patient_id}/history": GROUP | {"owner"},
+    "GET /api/patients/-/exists/{patient_id}": {"dental_records"},
 }
 
 

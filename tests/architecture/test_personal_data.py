@@ -21,6 +21,7 @@ KIT = {
     "events": "personal fields are sealed with the person's key; structure and counts stay",
     "idempotency_keys": "sealed; an erasure deletes the person's",
     "inbox": "ids of messages",
+    "known_people": "ids only; an erasure deletes the person's",
     "leases": "about nobody",
     "outbox": "emptied within seconds; receivers drop what is about the erased",
     "projections": "about nobody",

@@ -27,6 +27,7 @@ from shared.types import Language
 __all__ = [
     "What",
     "adopt",
+    "exists",
     "facts",
     "insert",
     "national_id_index",
@@ -207,6 +208,11 @@ def update_anamnesis(
     fact = history.AnamnesisChanged(anamnesis=anamnesis)
     columns = _anamnesis_columns(key, anamnesis)
     return _written(tx, _UPDATE_ANAMNESIS, key, patient_id, fact, version=version, **columns)
+
+
+def exists(db: Database, patient_id: UUID) -> bool:
+    """Is there such a patient? It shows nothing of them."""
+    return db.one("select from patients where patient_id = :id", id=patient_id) is not None
 
 
 def facts(tx: Tx, patient_id: UUID) -> int | None:
