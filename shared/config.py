@@ -140,7 +140,7 @@ class Config:
             documents_url=views,
             fault_points=faulty,
             otlp_endpoint=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
-            optional={name: environ.get(name, "") for name in ("SMTP_URL", "MAIL_FROM")},
+            optional={name: environ.get(name, "") for name in ("OBJECTS_URL", "SMTP_URL", "MAIL_FROM")},
         )
         if faults:
             raise MissingSettings("; ".join(faults))

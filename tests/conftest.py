@@ -48,6 +48,7 @@ os.environ.update(
     SERVICE_ISSUER="dentalhelp-services",
     SERVICE_EMAIL="{service}@dentalhelp.local",
     BLOBS_URL=Path(tempfile.mkdtemp(prefix="dentalhelp-blobs-")).as_uri(),
+    OBJECTS_URL=Path(tempfile.mkdtemp(prefix="dentalhelp-objects-")).as_uri(),
     SMTP_URL="smtp://127.0.0.1:1",
     MAIL_FROM="DentalHelp <no-reply@dentalhelp.example>",
     **_service_keys(),

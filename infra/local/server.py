@@ -20,6 +20,7 @@ from gunicorn.app.base import BaseApplication
 from infra import manifest
 from infra.local import lifeline
 from infra.local.hosting import host
+from infra.local.objects import Objects
 from infra.local.pages import Pages
 from infra.local.proxy import Proxy
 from infra.local.router import Application, Router
@@ -45,7 +46,7 @@ def _together(mails: Path) -> Application:
     return Router(
         {s.prefix: host(s.name, "http") for s in services},
         {s.name: host(s.name, "events") for s in services},
-        Pages(services, mails),
+        Objects(Pages(services, mails)),
     )
 
 
@@ -54,7 +55,7 @@ def _gateway(sockets: Path, mails: Path) -> Application:
     return Router(
         {s.prefix: Proxy(socket_path(sockets, s.name, "http")) for s in services},
         {s.name: Proxy(socket_path(sockets, s.name, "events")) for s in services},
-        Pages(services, mails),
+        Objects(Pages(services, mails)),
     )
 
 

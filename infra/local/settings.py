@@ -70,7 +70,7 @@ class Settings:
     def prepare(self) -> None:
         """Write the files that the variables point to. Raises OSError."""
         self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for kept in (self.directory / "blobs", self.mail_dir):
+        for kept in (self.directory / "blobs", self.directory / "objects", self.mail_dir):
             kept.mkdir(mode=0o700, exist_ok=True)
         if self.run_dir.stat().st_uid != os.getuid():
             raise PermissionError(f"{self.run_dir} belongs to somebody else")
@@ -103,6 +103,7 @@ class Settings:
             "SERVICE_JWKS_URL": (self.run_dir / "service-jwks.json").absolute().as_uri(),
             "SERVICE_EMAIL": "{service}@dentalhelp.local",
             "BLOBS_URL": (self.directory / "blobs").absolute().as_uri(),
+            "OBJECTS_URL": (self.directory / "objects").absolute().as_uri(),
             **self.extra,
         }
 
