@@ -198,10 +198,8 @@ import pytest
 
 from functions.$name import service
 from functions.$name.main import service as deployed
-from shared.db import Database
 from shared.errors import NotFound
-from shared.outbox import Outbox
-from shared.runtime import install
+from shared.runtime import connected
 from shared.testing_bus import MemoryBus
 
 
@@ -209,10 +207,7 @@ from shared.testing_bus import MemoryBus
 def bus(service_db: Callable[[str], str]) -> MemoryBus:
     """$title on a fresh database and a bus in memory."""
     bus = MemoryBus()
-    box = Outbox("$name", bus)
-    db = Database(service_db("$name"), outbox=box)
-    box.bind(db)
-    install("$name", db)
+    connected("$name", service_db("$name"), bus)
     return bus
 
 

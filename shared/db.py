@@ -60,6 +60,9 @@ _NESTED = "a transaction is open on this thread: use its tx"
 class Outbox(Protocol):
     """What a Database needs of the outbox (shared/outbox.py)."""
 
+    def bind(self, db: Database) -> None:
+        """This database holds the rows, and nobody else writes them."""
+
     def write(self, tx: Tx, pending: list[Pending]) -> Any:
         """Insert and commit; the rows this writer may publish, for ``publish``."""
 
@@ -75,6 +78,8 @@ class Database:
         self._connections = Connections(url)
         self._local = threading.local()
         self.outbox = outbox
+        if outbox is not None:
+            outbox.bind(self)
 
     def transaction(
         self,

@@ -15,7 +15,7 @@ from shared.errors import NotFound, Unavailable
 from shared.http import Api
 from shared.inbox import Subscriptions, take_effect
 from shared.messages import Envelope
-from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
+from shared.pages import Page, PageQuery
 from shared.saga import replied
 
 __all__ = ["add_dead_letter_routes"]
@@ -57,12 +57,14 @@ def add_dead_letter_routes(api: Api, on: Subscriptions, db: Callable[[], Databas
     @api.get("/-/dead-letters", access=admins, returns=Page[DeadLetter])
     def list_dead_letters(query: DeadLetterFilter) -> Page[DeadLetter]:
         """The messages that could not be handled, newest first."""
-        after = decode_cursor(query.cursor, tuple[datetime, str]) if query.cursor else None
+        after = query.after(tuple[datetime, str])
         rows = dead_letters.page(db(), query.event_type, after, query.limit + 1)
-        items = [DeadLetter.model_validate(row) for row in rows[: query.limit]]
-        more = len(rows) > query.limit
-        last = (items[-1].stored_at, items[-1].id) if more else None
-        return Page(items=items, next_cursor=encode_cursor(last) if last else None)
+        return Page.of(
+            rows,
+            query.limit,
+            lambda row: (row["stored_at"], row["id"]),
+            DeadLetter.model_validate,
+        )
 
     @api.post(
         "/-/dead-letters/{letter_id}/redrive",

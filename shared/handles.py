@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from threading import Lock
 
-from shared.bus import publisher
+from shared.bus import Publisher, publisher
 from shared.config import config
 from shared.crypto import Vault
 from shared.db import Database
 from shared.outbox import Outbox
 
-__all__ = ["database", "install", "outbox", "vault"]
+__all__ = ["connected", "database", "install", "outbox", "vault"]
 
 _databases: dict[str, Database] = {}
 _vaults: dict[str, Vault] = {}
@@ -34,7 +34,6 @@ def database(service: str) -> Database:
                 lease = _EMBEDDED_LEASE_S if settings.env == "embedded" else None
                 box = Outbox(service, bus, lease_s=lease)
                 found = Database(settings.database_url(service), outbox=box)
-                box.bind(found)
                 _databases[service] = found
     return found
 
@@ -51,6 +50,13 @@ def install(service: str, db: Database) -> None:
     """Use ``db`` for ``service`` from now on (tests and tools)."""
     _databases[service] = db
     _vaults.pop(service, None)
+
+
+def connected(service: str, url: str, bus: Publisher) -> Database:
+    """``install`` the database at ``url``, whose outbox publishes on ``bus``, and return it."""
+    made = Database(url, outbox=Outbox(service, bus))
+    install(service, made)
+    return made
 
 
 def outbox(service: str) -> Outbox:

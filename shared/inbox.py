@@ -24,7 +24,7 @@ from shared.privacy import PersonErased, guard
 from shared.traces import Span
 from shared.wire import SqlError, Statement
 
-__all__ = ["Handler", "Outcome", "Subscriptions", "receive", "take_effect"]
+__all__ = ["Handler", "Outcome", "Subscriptions", "message_id", "receive", "take_effect"]
 
 M = TypeVar("M", bound=Message)
 Outcome = Literal["handled", "duplicate", "unknown", "refused", "rejected", "erased"]
@@ -100,6 +100,17 @@ class Subscriptions:
             return function
 
         return add
+
+
+def message_id() -> UUID:
+    """The id of the message at hand: the cause of whatever its handling causes.
+
+    Raises RuntimeError where no message is being handled.
+    """
+    identity = log.causation_id.get()
+    if identity is None:
+        raise RuntimeError("no message is being handled")
+    return UUID(identity)
 
 
 Replied = Callable[[Tx, Envelope, Problem | None], None]

@@ -90,7 +90,7 @@ class Outbox:
         self._gate = threading.Lock()
 
     def bind(self, db: Database) -> None:
-        """Say which database the rows are in (it holds this outbox, so it comes second)."""
+        """Say which database the rows are in; whoever makes that with this outbox need not."""
         self._db = db
 
     def write(self, tx: Tx, pending: list[Pending]) -> Leased:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Generic, TypeVar, cast
@@ -32,6 +33,7 @@ from shared.errors import BadRequest, Invalid
 __all__ = ["Moment", "Page", "PageQuery", "decode_cursor", "encode_cursor"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 _VERSION = b"\x01"
 _CHECK = 4  # bytes of CRC-32
 
@@ -55,6 +57,20 @@ class Page(BaseModel, Generic[T]):
     items: list[T]
     next_cursor: str | None = None
 
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[R],
+        limit: int,
+        position: Callable[[R], object],
+        item: Callable[[R], T],
+    ) -> Page[T]:
+        """The first ``limit`` of ``rows``, of which one more was asked for: if it is there, a
+        cursor leads on from the ``position`` of the last row shown."""
+        shown = rows[:limit]
+        following = encode_cursor(position(shown[-1])) if len(rows) > limit else None
+        return cls(items=[item(row) for row in shown], next_cursor=following)
+
 
 class PageQuery(BaseModel):
     """What a list accepts: ``limit`` rows (1 to 200), after ``cursor``."""
@@ -63,6 +79,10 @@ class PageQuery(BaseModel):
 
     limit: Annotated[int, Field(ge=1, le=200)] = 50
     cursor: Annotated[str, Field(max_length=2000)] | None = None
+
+    def after(self, shape: type[T]) -> T | None:
+        """Where the last page ended, None at the beginning. Raises as ``decode_cursor``."""
+        return None if self.cursor is None else decode_cursor(self.cursor, shape)
 
 
 def encode_cursor(position: object) -> str:

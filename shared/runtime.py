@@ -17,7 +17,7 @@ from shared.bus import BusUnavailable, parse_push
 from shared.config import AUDIENCE, check, config, deployed
 from shared.errors import NotFound, Problem, Reject, Unavailable
 from shared.event_gate import gate_gauges
-from shared.handles import database, install, outbox, vault
+from shared.handles import connected, database, install, outbox, vault
 from shared.http import Api
 from shared.http_reply import make, problem
 from shared.idempotency import Once
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from shared.db import Database
     from shared.projection import Projector
 
-__all__ = ["Service", "database", "install", "outbox", "vault"]
+__all__ = ["Service", "connected", "database", "install", "outbox", "vault"]
 
 
 class Service:
@@ -67,7 +67,7 @@ class Service:
         """``needs``: settings besides those that every service needs. ``gauges`` read figures of
         the service's own. ``projections`` follow its events. ``keys`` gives the public token keys
         where they need not be fetched: in auth itself."""
-        self.name, self.api, self.privacy = name, api, privacy
+        self.name, self.api, self.privacy, self.needs = name, api, privacy, tuple(needs)
         self.on = handlers or Subscriptions(name)
         self.sagas, self.projections = sagas, projections
         self._keys = keys
@@ -76,7 +76,7 @@ class Service:
         self.jobs = jobs.entries.copy() if jobs else {}
         self.gauges: tuple[Gauges, ...] = (kit_gauges, gate_gauges, *gauges)
         if deployed():
-            check(name, needs)
+            check(name, needs, privacy.kinds)
         kit.add_jobs(self)
         kit.add_handlers(self)
         kit.add_routes(self)

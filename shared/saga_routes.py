@@ -8,7 +8,7 @@ from uuid import UUID
 from shared.access import GROUP, roles
 from shared.errors import NotFound
 from shared.http import Api
-from shared.pages import PageQuery, decode_cursor, encode_cursor
+from shared.pages import Page, PageQuery
 from shared.saga import Orchestrator
 
 __all__ = ["add_saga_routes"]
@@ -27,11 +27,12 @@ def add_saga_routes(api: Api, orchestrator: Orchestrator) -> None:
     @api.get("/-/sagas", access=admins, returns=dict[str, Any])
     def list_sagas(query: SagaFilter) -> dict[str, Any]:
         """The sagas of this service, newest first."""
-        before = decode_cursor(query.cursor, tuple[UUID])[0] if query.cursor else None
+        (before,) = query.after(tuple[UUID]) or (None,)
         rows = orchestrator.list(query.status, before, query.limit + 1)
-        shown = rows[: query.limit]
-        more = len(rows) > query.limit
-        return {"items": shown, "next_cursor": encode_cursor((shown[-1]["id"],)) if more else None}
+        page: Page[dict[str, Any]] = Page.of(
+            rows, query.limit, lambda row: (row["id"],), lambda row: row
+        )
+        return page.model_dump()
 
     @api.get("/-/sagas/{saga_id}", access=admins, returns=dict[str, Any])
     def show_saga(saga_id: UUID) -> dict[str, Any]:

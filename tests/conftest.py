@@ -85,15 +85,29 @@ def service_db(cluster: postgres.Cluster) -> Callable[[str], str]:
     """A function that makes a migrated database of a service and returns its runtime URL.
 
     The role is least-privileged as in production; a name without a folder gets the kit's tables.
+    Migrations run once for each service; its databases are copies.
     """
 
-    def make(service: str) -> str:
+    migrated: dict[str, str] = {}
+
+    def create(service: str, template: str) -> tuple[str, postgres.ServiceDatabase]:
         name = f"t{os.getpid()}_{next(_numbers)}"
         made = postgres.create_service_database(
-            cluster, name, f"{service}_t", password="runtime", owner_password="owner"
+            cluster,
+            name,
+            f"{service}_t",
+            password="runtime",
+            owner_password="owner",
+            template=template,
         )
-        migrations.migrate(made.owner_url, service, role=f"{service}_t")
-        return made.url
+        return name, made
+
+    def make(service: str) -> str:
+        if service not in migrated:
+            name, made = create(service, "template1")
+            migrations.migrate(made.owner_url, service, role=f"{service}_t")
+            migrated[service] = name
+        return create(service, migrated[service])[1].url
 
     return make
 

@@ -15,12 +15,11 @@ from functions.patient import main
 from shared import runtime
 from shared.contracts.auth import EmailUpdated
 from shared.contracts.patient import CreatePatient, RemovePatient
-from shared.db import Database, Tx
+from shared.db import Tx
 from shared.errors import Problem, Unauthenticated
 from shared.identity import ANONYMOUS, Caller
 from shared.inbox import Outcome, receive
 from shared.messages import Envelope, Message, SagaContext, envelope
-from shared.outbox import Outbox
 from shared.types import uuid7
 
 CLINIC = "01900000-0000-7000-8000-00000000000c"
@@ -42,10 +41,7 @@ class PatientStack:
     def __init__(self, url: str) -> None:
         self.sent: list[Envelope] = []
         self.refused: list[Problem | None] = []
-        box = Outbox("patient", self)
-        self.db = Database(url, outbox=box)
-        box.bind(self.db)
-        runtime.install("patient", self.db)
+        self.db = runtime.connected("patient", url, self)
         self.callers: dict[str, Caller] = {}
         self.app = flask.Flask("patient")
         for rule in ("/", "/<path:path>"):

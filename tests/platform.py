@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
+from importlib import import_module
 from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.test import TestResponse
 
-from functions.auth.main import service as auth
 from functions.auth.service import staff
 from functions.auth.service.keys import verification_keys
-from functions.notification.main import service as notification
-from functions.patient.main import service as patient
-from shared import runtime
+from infra.manifest import service_names
 from shared.bus import Subscription
 from shared.client import install_transport
 from shared.client_http import NoAnswer
 from shared.config import config
 from shared.db import Database
-from shared.outbox import Outbox
-from shared.runtime import Service
+from shared.runtime import Service, connected
 from shared.testing_bus import MemoryBus
 
-__all__ = ["CNP", "PASSWORD", "Platform", "person"]
+__all__ = ["CNP", "EVERY", "PASSWORD", "Platform", "person"]
 
+EVERY = tuple(service_names())
 PASSWORD = "gravel-otter-sings-4"
 CNP = "2950101123451"
 
@@ -44,11 +42,18 @@ def person(email: str, **more: Any) -> dict[str, Any]:
 
 
 class Platform:
-    """auth, patient and notification on fresh databases; ``drain`` delivers what was published."""
+    """Services on fresh databases; ``drain`` delivers what was published."""
 
-    def __init__(self, service_db: Callable[[str], str], bus: MemoryBus | None = None) -> None:
+    def __init__(
+        self,
+        service_db: Callable[[str], str],
+        bus: MemoryBus | None = None,
+        services: Sequence[str] = ("auth", "patient", "notification"),
+    ) -> None:
         self.bus = bus or MemoryBus()
-        self.services: Mapping[str, Service] = {s.name: s for s in (auth, patient, notification)}
+        self.services: Mapping[str, Service] = {
+            name: import_module(f"functions.{name}.main").service for name in services
+        }
         self.databases = {name: self._install(name, service_db(name)) for name in self.services}
         self.bus.topic(*self.services, *(f"{name}.dead-letters" for name in self.services))
         for service in self.services.values():
@@ -61,12 +66,8 @@ class Platform:
         self._introduce()
 
     def _install(self, name: str, url: str) -> Database:
-        box = Outbox(name, self.bus)
-        db = Database(url, outbox=box)
-        box.bind(db)
-        runtime.install(name, db)
-        service = self.services[name]
-        service.forget_connections(verification_keys)
+        db = connected(name, url, self.bus)
+        self.services[name].forget_connections(verification_keys)
         return db
 
     def _subscribe(self, service: Service, topic: str) -> None:

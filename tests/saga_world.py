@@ -147,9 +147,7 @@ def at_rest(urls: dict[str, str]) -> Iterator[World]:
     """The three services on the databases at ``urls``, emptied; time stands still."""
     bus, dbs = MemoryBus(), {}
     for name, url in urls.items():
-        box = Outbox(name, bus)
-        db = dbs[name] = Database(url, outbox=box)
-        box.bind(db)
+        db = dbs[name] = Database(url, outbox=Outbox(name, bus))
         for table in ("sagas", "inbox", "outbox", "effects"):
             db.all(f"delete from {table}")
     with frozen() as clock:

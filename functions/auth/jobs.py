@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from functions.auth.service import erasures, history, keys
+from functions.auth.service import clinics, erasures, history, keys, staff
 from shared.jobs import Jobs
 
 __all__ = ["jobs"]
@@ -34,3 +34,9 @@ def tend_erasures() -> int:
 def begin_histories() -> int:
     """Accounts that were made before there were histories get theirs."""
     return history.begin()
+
+
+@jobs("tell", every=timedelta(minutes=1))
+def tell() -> int:
+    """Clinics and staff that were made before others kept replicas of them."""
+    return clinics.tell_untold() + staff.tell_untold()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from functions.notification.service import notify
-from shared import log
 from shared.contracts.auth import EmailUpdated, PasswordChanged, UserActivated
 from shared.contracts.notification import DeliverEmail, SendInvitation, SendWelcome
 from shared.db import Tx
-from shared.inbox import Subscriptions
+from shared.inbox import Subscriptions, message_id
 from shared.messages import Metadata
 
 __all__ = ["on"]
@@ -20,23 +19,23 @@ on = Subscriptions("notification")
 @on(UserActivated)
 def welcome(event: UserActivated, tx: Tx) -> None:
     """The first thing in the inbox; the e-mail is the registration's to order."""
-    notify.in_app(tx, event.person_id, _event_id(), "WELCOME", language=event.language)
+    notify.in_app(tx, event.person_id, message_id(), "WELCOME", language=event.language)
 
 
 @on(PasswordChanged)
 def warn_of_password(event: PasswordChanged, tx: Tx) -> None:
     """Whoever did not do this must hear of it."""
-    notify.in_app(tx, event.person_id, _event_id(), "PASSWORD_CHANGED")
-    notify.mail(tx, event.person_id, _event_id(), "PASSWORD_CHANGED")
+    notify.in_app(tx, event.person_id, message_id(), "PASSWORD_CHANGED")
+    notify.mail(tx, event.person_id, message_id(), "PASSWORD_CHANGED")
 
 
 @on(EmailUpdated)
 def warn_of_email(event: EmailUpdated, tx: Tx) -> None:
     """Both addresses hear of it: the old one may be the only one its owner still reads."""
-    notify.in_app(tx, event.person_id, _event_id(), "EMAIL_UPDATED")
-    notify.mail(tx, event.person_id, _event_id(), "EMAIL_UPDATED")
+    notify.in_app(tx, event.person_id, message_id(), "EMAIL_UPDATED")
+    notify.mail(tx, event.person_id, message_id(), "EMAIL_UPDATED")
     if event.previous is not None:
-        notify.mail_previous(tx, event.person_id, _event_id(), "EMAIL_UPDATED", event.previous)
+        notify.mail_previous(tx, event.person_id, message_id(), "EMAIL_UPDATED", event.previous)
 
 
 @on.command(SendWelcome, sender="auth")
@@ -58,14 +57,6 @@ def deliver_email(command: DeliverEmail, tx: Tx) -> None:
     notify.retry(tx, command.delivery_id)
 
 
-def _event_id() -> UUID:
-    """The id of the message at hand: it is the cause of whatever its handling causes."""
-    identity = log.causation_id.get()
-    if identity is None:
-        raise RuntimeError("no message is being handled")
-    return UUID(identity)
-
-
 def _cause(meta: Metadata) -> UUID:
     """A saga may command the same again under another id; it means one mail."""
-    return _event_id() if meta.saga is None else meta.saga.saga_id
+    return message_id() if meta.saga is None else meta.saga.saga_id

@@ -128,7 +128,6 @@ class _Ours:
     def __init__(self, place: Place) -> None:
         box = _Kept("alpha", _Nobody())
         self.db = Database(place.database_url("alpha"), outbox=box)
-        box.bind(self.db)
         self.store = EventStore(Vault(self.db), [Moved])
         self.pool = ThreadPoolExecutor(_WRITERS)
         self.checks = Checks()

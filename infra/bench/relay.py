@@ -141,7 +141,7 @@ class _Relay:
 
     def _swept(self, publisher: Publisher) -> float:
         box = Outbox(_TOPIC, publisher)
-        box.bind(Database(self.url, outbox=box))
+        Database(self.url, outbox=box)
         began = time.perf_counter()
         sent = box.sweep(budget_s=60)
         seconds = time.perf_counter() - began

@@ -123,7 +123,13 @@ def _initialise(server: Any, data_dir: Path, secret: Path, settings: Mapping[str
 
 
 def create_service_database(
-    cluster: Cluster, name: str, role: str, *, password: str, owner_password: str
+    cluster: Cluster,
+    name: str,
+    role: str,
+    *,
+    password: str,
+    owner_password: str,
+    template: str = "template1",
 ) -> ServiceDatabase:
     """Database ``name`` with ``role`` and ``{role}_owner``; what exists is kept, passwords set."""
     owner = f"{role}_owner"
@@ -135,7 +141,7 @@ def create_service_database(
     for setting, value in _ROLE_LIMITS.items():
         admin.all(f"alter role \"{role}\" set {setting} = '{value}'")
     if admin.one("select 1 as found from pg_database where datname = :n", n=name) is None:
-        admin.all(f'create database "{name}" owner "{owner}"')
+        admin.all(f'create database "{name}" owner "{owner}" template "{template}"')
     admin.all(f'revoke all on database "{name}" from public')
     admin.all(f'grant connect on database "{name}" to "{role}", "{owner}"')
     admin.close()

@@ -133,7 +133,6 @@ def aggregates(url: str) -> None:
 def database(url: str, box: Outbox) -> Iterator[Database]:
     """A handle whose transactions emit through ``box``."""
     db = Database(url, outbox=box)
-    box.bind(db)
     yield db
     db.close()
 

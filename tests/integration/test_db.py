@@ -98,6 +98,9 @@ def test_an_exception_rolls_back_and_emits_nothing(db: Database) -> None:
     class Recorder:
         written: ClassVar[list[object]] = []
 
+        def bind(self, db: Database) -> None:
+            """Needs none."""
+
         def write(self, tx: Tx, pending: list[Any]) -> None:
             self.written.append(pending)
 

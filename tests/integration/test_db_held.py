@@ -138,6 +138,9 @@ def test_messages_and_callbacks_wait_for_the_commit(db: Database) -> None:
     seen: list[Any] = []
 
     class Recorder:
+        def bind(self, db: Database) -> None:
+            """Needs none."""
+
         def write(self, tx: Tx, pending: list[Any]) -> int:
             tx.commit()
             return len(pending)

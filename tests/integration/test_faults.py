@@ -32,9 +32,7 @@ import sys
 from shared.db import Database, Tx
 from shared.outbox import Outbox
 from tests.integration.outbox_stack import RecordingBus, Ticked
-box = Outbox("producer", RecordingBus())
-db = Database(sys.argv[1], outbox=box)
-box.bind(db)
+db = Database(sys.argv[1], outbox=Outbox("producer", RecordingBus()))
 def work(tx):
     tx.run("insert into thing values (:id, 1)", id=sys.argv[2])
     tx.emit(Ticked(thing=sys.argv[2], n=1))

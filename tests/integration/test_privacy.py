@@ -59,9 +59,7 @@ def bus() -> MemoryBus:
 @pytest.fixture
 def db(kit_db: Callable[[], str], cluster: Cluster, bus: MemoryBus) -> Database:
     """A service's database with tables of its own."""
-    box = Outbox("visits", bus)
-    made = Database(kit_db(), outbox=box)
-    box.bind(made)
+    made = Database(kit_db(), outbox=Outbox("visits", bus))
     owner = as_superuser(cluster, made)
     for sql in _TABLES.split(";"):
         owner.all(sql)

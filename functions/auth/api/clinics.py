@@ -9,11 +9,11 @@ from pydantic import Field
 from functions.auth.api.base import GROUP_ADMINS, Body, api
 from functions.auth.service import clinics
 from functions.auth.store import clinics as clinic_store
-from shared.access import anyone
+from shared.access import anyone, services
 from shared.db import Row
 from shared.errors import Conflict, NotFound
 from shared.http import IfMatch, Reply
-from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
+from shared.pages import Page, PageQuery
 from shared.runtime import database
 from shared.types import (
     Language,
@@ -54,17 +54,19 @@ def create_clinic(body: ClinicIn) -> Reply[Clinic]:
 @api.get("/clinics", access=anyone(), returns=Page[Clinic])
 def list_clinics(query: PageQuery) -> Page[Clinic]:
     """The clinics of the group, by name."""
-    after = decode_cursor(query.cursor, tuple[str, UUID]) if query.cursor else None
+    after = query.after(tuple[str, UUID])
     rows = clinic_store.listing(database("auth"), after, query.limit + 1)
-    shown = [Clinic.of(row).value for row in rows[: query.limit]]
-    more = len(rows) > query.limit
-    last = shown[-1] if more else None
-    return Page[Clinic](
-        items=shown, next_cursor=encode_cursor((last.name, last.id)) if last else None
+    return Page.of(
+        rows, query.limit, lambda row: (row["name"], row["id"]), lambda row: Clinic.of(row).value
     )
 
 
-@api.get("/clinics/{clinic_id}", access=anyone(), returns=Clinic, problems=[NotFound])
+@api.get(
+    "/clinics/{clinic_id}",
+    access=anyone() | services("appointment", "notification"),
+    returns=Clinic,
+    problems=[NotFound],
+)
 def show_clinic(clinic_id: UUID) -> Reply[Clinic]:
     """One clinic."""
     return Clinic.of(clinics.get(clinic_id))

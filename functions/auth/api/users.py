@@ -17,7 +17,7 @@ from shared.db import Row
 from shared.errors import Conflict, Forbidden, NotFound
 from shared.http import IfMatch, Reply
 from shared.identity import Caller
-from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
+from shared.pages import Page, PageQuery
 from shared.runtime import database
 from shared.types import (
     Email,
@@ -115,7 +115,7 @@ def create_staff(body: NewStaff, caller: Caller) -> Reply[StaffCreated]:
 def list_staff(query: UserFilter, caller: Caller) -> Page[User]:
     """Staff accounts; ADMINs of a clinic see their clinics' staff."""
     own = None if caller.has("ADMIN", GROUP) else _own_clinics(caller)
-    after = decode_cursor(query.cursor, tuple[UUID]) if query.cursor else None
+    after = query.after(tuple[UUID])
     rows = user_store.listing(
         database("auth"),
         role=query.role,
@@ -124,9 +124,7 @@ def list_staff(query: UserFilter, caller: Caller) -> Page[User]:
         after=after[0] if after else None,
         limit=query.limit + 1,
     )
-    shown = [User.model_validate(row) for row in rows[: query.limit]]
-    more = len(rows) > query.limit
-    return Page[User](items=shown, next_cursor=encode_cursor((shown[-1].id,)) if more else None)
+    return Page.of(rows, query.limit, lambda row: (row["id"],), User.model_validate)
 
 
 @api.get("/users/{user_id}", access=ADMINS | owner("user_id"), returns=User, problems=[NotFound])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from functions.auth.store import clinics as store
+from shared.contracts.auth import ClinicUpdated
 from shared.db import Row, Tx, UniqueViolation
 from shared.errors import Conflict, NotFound, StaleVersion
 from shared.runtime import database
 from shared.types import uuid7
 
-__all__ = ["NameTaken", "create", "get", "update"]
+__all__ = ["NameTaken", "create", "get", "tell_untold", "update"]
 
 
 class NameTaken(Conflict):
@@ -23,6 +24,8 @@ def create(*, name: str, address: str, zone: str, langs: list[str]) -> Row:
 
     def work(tx: Tx) -> None:
         store.insert(tx, clinic_id, name=name, address=address, zone=zone, langs=langs)
+        made = {"id": clinic_id, "name": name, "time_zone": zone, "languages": langs, "version": 1}
+        _tell(tx, made)
 
     try:
         database("auth").transaction(work)
@@ -45,9 +48,12 @@ def update(
     """Replace a clinic's data. Raises NotFound, StaleVersion, NameTaken."""
 
     def work(tx: Tx) -> Row | None:
-        return store.update(
+        row = store.update(
             tx, clinic_id, version, name=name, address=address, zone=zone, langs=langs
         )
+        if row is not None:
+            _tell(tx, row)
+        return row
 
     try:
         row = database("auth").transaction(work, isolation="READ COMMITTED")
@@ -57,3 +63,29 @@ def update(
         get(clinic_id)
         raise StaleVersion
     return row
+
+
+def tell_untold() -> int:
+    """Tell others of clinics that were made before anybody was told of one; how many."""
+    told = 0
+    for clinic_id in store.untold(database("auth")):
+
+        def work(tx: Tx, clinic_id: UUID = clinic_id) -> bool:
+            row = store.tell(tx, clinic_id)
+            if row is not None:
+                _tell(tx, row)
+            return row is not None
+
+        told += database("auth").transaction(work, isolation="READ COMMITTED")
+    return told
+
+
+def _tell(tx: Tx, row: Row) -> None:
+    """Of the clinic as ``tx`` leaves it; it has made or changed the row."""
+    event = ClinicUpdated(
+        clinic_id=row["id"],
+        name=row["name"],
+        time_zone=row["time_zone"],
+        languages=row["languages"],
+    )
+    tx.emit(event, version=row["version"])

@@ -16,10 +16,9 @@ from functions.auth.privacy import privacy
 from functions.auth.service import ledger, receipts
 from functions.auth.service.ledger import Entry
 from functions.auth.service.sessions import forget_attempts
-from functions.auth.service.staff import LastAdmin, end_everything
+from functions.auth.service.staff import LastAdmin, close_account
 from functions.auth.store import erasures as store
 from functions.auth.store import users
-from functions.auth.store.history import Deactivated
 from shared import audit, faults, log
 from shared.clocks import clock
 from shared.config import config
@@ -171,8 +170,7 @@ def _accept(tx: Tx, person_id: UUID, reason: ErasureReason, by: Caller) -> Row:
 
 def _close(tx: Tx, user: Row) -> None:
     if user["status"] != "DEACTIVATED":
-        users.set_status(tx, user["id"], Deactivated())
-        end_everything(tx, user["id"])
+        close_account(tx, user)
 
 
 def _destroy(tx: Tx, row: Row) -> None:
@@ -183,10 +181,10 @@ def _destroy(tx: Tx, row: Row) -> None:
     if user is not None:
         _close(tx, user)
         forget_attempts(tx, person, user["email"])
-    erased, held = privacy.erase(tx, person, row["id"])
+    done = privacy.erase(tx, person, row["id"])
     ask_at = clock().now() + domain.ask_again_after(1)
     store.ask(tx, row["id"], {*config().services, ERASER}, ask_at)
-    _note(tx, row["id"], ERASER, erased, held)
+    _note(tx, row["id"], ERASER, done)
     _settle(tx, row)
     _ask(tx, row)
 

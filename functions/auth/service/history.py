@@ -10,7 +10,7 @@ from functions.auth.store import history as store
 from functions.auth.store import users
 from shared.db import Row, Tx
 from shared.errors import NotFound, Unavailable
-from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
+from shared.pages import Page, PageQuery
 from shared.runtime import database
 
 __all__ = ["as_of", "begin", "changes", "follow"]
@@ -27,12 +27,10 @@ def changes(person: UUID, query: PageQuery) -> Page[Row]:
 
     Raises NotFound, BadRequest, Unavailable.
     """
-    after = decode_cursor(query.cursor, tuple[int])[0] if query.cursor else 0
+    (after,) = query.after(tuple[int]) or (0,)
     _catch_up(person)
     rows = store.listing(database("auth"), person, after, query.limit + 1)
-    shown = rows[: query.limit]
-    more = len(rows) > query.limit
-    return Page(items=shown, next_cursor=encode_cursor((shown[-1]["version"],)) if more else None)
+    return Page.of(rows, query.limit, lambda row: (row["version"],), lambda row: row)
 
 
 def as_of(person: UUID, moment: datetime) -> Row:

@@ -16,24 +16,28 @@ from shared.audit import record
 from shared.clocks import clock
 from shared.contracts.auth import (
     AccessRevoked,
+    HeldRole,
+    RolesChanged,
     UserCreated,
+    UserInvited,
 )
 from shared.db import Row, Tx
 from shared.errors import Conflict, Forbidden, NotFound, StaleVersion
-from shared.identity import Caller, revoke
+from shared.identity import Caller, SigningKey, revoke
 from shared.passwords import hash_password
 from shared.runtime import database
-from shared.types import uuid7
+from shared.types import Language, uuid7
 
 __all__ = [
     "LastAdmin",
+    "close_account",
     "create_staff",
     "deactivate",
-    "end_everything",
     "first_admin",
     "invite_again",
     "reactivate",
     "replace_roles",
+    "tell_untold",
 ]
 
 
@@ -46,7 +50,7 @@ def create_staff(
     email: str,
     first_name: str,
     last_name: str,
-    language: str,
+    language: Language,
     grants: Iterable[Grant],
     password: str | None,
     by: Caller,
@@ -74,7 +78,8 @@ def create_staff(
         )
         record(tx, person_id, "create", "account")
         tx.emit(UserCreated(person_id=person_id), version=1)
-        return None if hashed else invitation_link(tx, person_id, key)
+        _tell_roles(tx, person_id, held, version=1)
+        return None if hashed else _invite(tx, person_id, language, key, version=1)
 
     key = signing_key()
     return person_id, unique(work)
@@ -99,6 +104,7 @@ def first_admin(email: str, password: str) -> bool:
         )
         record(tx, person_id, "create", "account")
         tx.emit(UserCreated(person_id=person_id), version=1)
+        _tell_roles(tx, person_id, [Grant("ADMIN")], version=1)
         return True
 
     return database("auth").transaction(work, isolation="READ COMMITTED")
@@ -115,9 +121,9 @@ def invite_again(person_id: UUID, by: Caller) -> str:
             _may_grant(by, staff)
         if row["status"] != "INVITED":
             raise Conflict("This account is not waiting for a password.")
-        users.touch(tx, person_id)
+        version = users.touch(tx, person_id)
         record(tx, person_id, "write", "invitation")
-        return invitation_link(tx, person_id, key)
+        return _invite(tx, person_id, row["language"], key, version=version)
 
     return database("auth").transaction(work)
 
@@ -141,10 +147,9 @@ def deactivate(person_id: UUID, by: Caller) -> None:
             raise LastAdmin("Ask another ADMIN to deactivate you.")
         if admins == [person_id]:
             raise LastAdmin
-        users.set_status(tx, person_id, Deactivated())
+        close_account(tx, row)
         history.follow(tx)
         record(tx, person_id, "write", "status")
-        end_everything(tx, person_id)
 
     database("auth").transaction(work)
 
@@ -162,7 +167,8 @@ def reactivate(person_id: UUID, by: Caller) -> None:
             if erasures.by_person(tx, person_id):
                 raise Conflict("This person is being erased.")
             status: domain.Status = "ACTIVE" if row["password_hash"] else "INVITED"
-            users.set_status(tx, person_id, Reactivated(status=status))
+            version = users.set_status(tx, person_id, Reactivated(status=status))
+            _tell_roles(tx, person_id, users.grants(row), version=version)
             history.follow(tx)
             record(tx, person_id, "write", "status")
 
@@ -188,7 +194,8 @@ def replace_roles(person_id: UUID, grants: Iterable[Grant], *, version: int, by:
         if admins == [person_id] and Grant("ADMIN") not in held:
             raise LastAdmin
         kept = [grant for grant in users.grants(row) if grant.role == "PATIENT"]
-        users.set_roles(tx, person_id, [*kept, *held])
+        new = users.set_roles(tx, person_id, [*kept, *held])
+        _tell_roles(tx, person_id, held, version=new, closed=row["status"] == "DEACTIVATED")
         history.follow(tx)
         record(tx, person_id, "write", "roles")
         _revoke_all(tx, person_id)
@@ -196,10 +203,53 @@ def replace_roles(person_id: UUID, grants: Iterable[Grant], *, version: int, by:
     unique(work)
 
 
-def end_everything(tx: Tx, person_id: UUID) -> None:
-    """End all sessions of a person whose row this transaction has changed."""
+def close_account(tx: Tx, row: Row) -> None:
+    """Deactivate the account of ``row``, which is locked, and end all its sessions."""
+    person_id = row["id"]
+    version = users.set_status(tx, person_id, Deactivated())
+    _tell_roles(tx, person_id, users.grants(row), version=version, closed=True)
     sessions.end_all(tx, person_id, clock().now())
     _revoke_all(tx, person_id)
+
+
+def tell_untold() -> int:
+    """Tell others the roles of staff who were made before anybody was told of one; how many."""
+    told = 0
+    for person_id in users.untold(database("auth")):
+
+        def work(tx: Tx, person_id: UUID = person_id) -> bool:
+            # READ COMMITTED, and the row is changed: whoever waits for it publishes after us.
+            row = users.claim(tx, person_id)
+            if row is None or not users.tell(tx, person_id):
+                return False
+            closed = row["status"] == "DEACTIVATED"
+            _tell_roles(tx, person_id, users.grants(row), version=row["version"], closed=closed)
+            return True
+
+        told += database("auth").transaction(work, isolation="READ COMMITTED")
+    return told
+
+
+def _tell_roles(
+    tx: Tx, person_id: UUID, grants: Iterable[Grant], *, version: int, closed: bool = False
+) -> None:
+    """What a staff member whose row ``tx`` has made or changed may do now."""
+    held = [
+        HeldRole(role=grant.role, clinic_id=grant.clinic_id)
+        for grant in grants
+        if grant.role != "PATIENT"
+    ]
+    if held:
+        event = RolesChanged(person_id=person_id, roles=[] if closed else held)
+        tx.emit(event, version=version)
+
+
+def _invite(tx: Tx, person_id: UUID, language: Language, key: SigningKey, *, version: int) -> str:
+    """A new link, which the person is also sent where there is an address."""
+    link = invitation_link(tx, person_id, key)
+    event = UserInvited(person_id=person_id, language=language, link=link)
+    tx.emit(event, version=version)
+    return link
 
 
 def _revoke_all(tx: Tx, person_id: UUID) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.db import Database, Row, Tx
 
-__all__ = ["get", "insert", "listing", "update"]
+__all__ = ["get", "insert", "listing", "tell", "untold", "update"]
 
 _COLUMNS = "id, name, address, time_zone, languages, version"
 
@@ -16,8 +16,8 @@ def insert(
 ) -> None:
     """A new clinic. Raises UniqueViolation when the name is taken."""
     tx.run(
-        "insert into clinics (id, name, address, time_zone, languages)"
-        " values (:id, :name, :address, :zone, :langs)",
+        "insert into clinics (id, name, address, time_zone, languages, told)"
+        " values (:id, :name, :address, :zone, :langs, true)",
         id=clinic_id,
         name=name,
         address=address,
@@ -32,7 +32,8 @@ def update(
     """Replace a clinic's data if it still has ``version``; None if not."""
     return tx.one(
         "update clinics set name = :name, address = :address, time_zone = :zone,"
-        " languages = :langs, version = version + 1 where id = :id and version = :version"
+        " languages = :langs, version = version + 1, told = true"
+        " where id = :id and version = :version"
         " returning id, name, address, time_zone, languages, version",
         id=clinic_id,
         version=version,
@@ -58,4 +59,18 @@ def listing(db: Database, after: tuple[str, UUID] | None, limit: int) -> list[Ro
         name=name,
         id=clinic_id,
         limit=limit,
+    )
+
+
+def untold(db: Database) -> list[UUID]:
+    """Up to 100 clinics that others have not been told of."""
+    rows = db.all("select id from clinics where not told order by id limit 100")
+    return [row["id"] for row in rows]
+
+
+def tell(tx: Tx, clinic_id: UUID) -> Row | None:
+    """Mark the clinic as told of, and return it; None where that was done."""
+    return tx.one(
+        f"update clinics set told = true where id = :id and not told returning {_COLUMNS}",  # nosec
+        id=clinic_id,
     )

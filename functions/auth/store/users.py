@@ -32,7 +32,9 @@ __all__ = [
     "set_password",
     "set_roles",
     "set_status",
+    "tell",
     "touch",
+    "untold",
 ]
 
 # A user's grants as JSON, to be selected beside its row.
@@ -54,8 +56,8 @@ values (:id, :status, :email, :password_hash, :national_id, :national_id_index, 
         :last_name, :language, 1)
 """
 _GRANT = """
-insert into user_roles (user_id, clinic_id, role)
-select :id::uuid, c, r from unnest(:clinics::uuid[], :roles::text[]) as x(c, r)
+insert into user_roles (user_id, clinic_id, role, told)
+select :id::uuid, c, r, true from unnest(:clinics::uuid[], :roles::text[]) as x(c, r)
 """
 _CHANGE = """
 update users set version = version + 1, facts = facts + 1, updated_at = now(){also}
@@ -267,6 +269,22 @@ def any_admin(tx: Tx) -> bool:
         tx.value(
             "select exists (select from user_roles where role = 'ADMIN' and clinic_id is null)"
         )
+    )
+
+
+def untold(db: Database) -> list[UUID]:
+    """Up to 100 staff members of whose roles others have not been told."""
+    rows = db.all(
+        "select distinct user_id from user_roles where not told and role <> 'PATIENT'"
+        " order by user_id limit 100"
+    )
+    return [row["user_id"] for row in rows]
+
+
+def tell(tx: Tx, user_id: UUID) -> bool:
+    """Mark the roles as told of; False where that was done."""
+    return (
+        tx.run("update user_roles set told = true where user_id = :id and not told", id=user_id) > 0
     )
 
 

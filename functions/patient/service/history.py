@@ -12,7 +12,7 @@ from shared import audit
 from shared.db import Tx
 from shared.errors import NotFound
 from shared.eventstore import Recorded
-from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
+from shared.pages import Page, PageQuery
 from shared.runtime import database
 
 __all__ = ["as_of", "begin", "changes"]
@@ -24,7 +24,7 @@ _BUDGET_S = 20.0
 def changes(patient_id: UUID, query: PageQuery, known_at: datetime | None) -> Page[Recorded]:
     """A page of the changes, in the order in which they were recorded, by ``known_at`` if that is
     given. Raises NotFound, BadRequest."""
-    after = decode_cursor(query.cursor, tuple[int])[0] if query.cursor else 0
+    (after,) = query.after(tuple[int]) or (0,)
 
     def work(tx: Tx) -> list[Recorded]:
         _look(tx, patient_id)
@@ -39,9 +39,7 @@ def changes(patient_id: UUID, query: PageQuery, known_at: datetime | None) -> Pa
         )
 
     found = database("patient").transaction(work)
-    shown = found[: query.limit]
-    more = len(found) > query.limit
-    return Page(items=shown, next_cursor=encode_cursor((shown[-1].version,)) if more else None)
+    return Page.of(found, query.limit, lambda event: (event.version,), lambda event: event)
 
 
 def as_of(patient_id: UUID, moment: datetime, known_at: datetime | None) -> tuple[Past, int]:

@@ -14,7 +14,7 @@ from shared.contracts.patient import AnamnesisUpdated, NationalIdCorrected, Pati
 from shared.crypto import Subject
 from shared.db import Row, Tx, UniqueViolation
 from shared.errors import NotFound, StaleVersion
-from shared.pages import Page, PageQuery, decode_cursor, encode_cursor
+from shared.pages import Page, PageQuery
 from shared.runtime import database, vault
 
 __all__ = ["accesses", "change", "read", "read_anamnesis", "write_anamnesis"]
@@ -84,11 +84,9 @@ def write_anamnesis(patient_id: UUID, version: int, anamnesis: Anamnesis) -> Rec
 
 def accesses(patient_id: UUID, query: PageQuery) -> Page[Row]:
     """Who did what with the record, newest first: as shared.audit has it. Raises BadRequest."""
-    before = decode_cursor(query.cursor, tuple[int])[0] if query.cursor else None
+    (before,) = query.after(tuple[int]) or (None,)
     rows = audit.accesses(database("patient"), patient_id, before=before, limit=query.limit + 1)
-    shown = rows[: query.limit]
-    more = len(rows) > query.limit
-    return Page(items=shown, next_cursor=encode_cursor((shown[-1]["id"],)) if more else None)
+    return Page.of(rows, query.limit, lambda row: (row["id"],), lambda row: row)
 
 
 def _record(row: Row | None) -> tuple[Record, Subject]:
