@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal
 
-from shared.types import Language
+from shared.languages import preferred_language
 
 __all__ = [
     "CHANNELS",
@@ -47,11 +46,6 @@ MANDATORY: frozenset[Chosen] = frozenset({"PASSWORD_CHANGED", "EMAIL_UPDATED"})
 
 MOST_ATTEMPTS = 8
 _LONGEST_DELAY = 600.0
-
-_RANGE = re.compile(
-    r"\s*([A-Za-z]{1,8})(?:-[A-Za-z0-9-]*)?\s*(?:;\s*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*)?"
-)
-_OLD_CODES = {"in": "id"}  # ISO 639 withdrew "in" in 1989; some clients still say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +91,3 @@ def delay_after(attempts: int, chance: float) -> float:
     less up to a half by ``chance`` (0 to 1), so that not all come back at once."""
     longest = min(_LONGEST_DELAY, 2.0 ** min(attempts - 1, 10))
     return longest * (1 - chance / 2)
-
-
-def preferred_language(header: str) -> Language | None:
-    """The language of ours that an Accept-Language header (RFC 9110, 12.5.4) likes best."""
-    best: Language | None = None
-    weight = 0.0
-    for part in header[:1000].split(","):
-        found = _RANGE.fullmatch(part)
-        if found is None:
-            continue
-        code = found[1].lower()
-        code = _OLD_CODES.get(code, code)
-        given = float(found[2] or 1)
-        if code in get_args(Language) and given > weight:
-            best, weight = cast("Language", code), given
-    return best
