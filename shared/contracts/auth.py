@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
 
 from shared.messages import Command, Event, personal
 from shared.types import Language
@@ -12,10 +14,13 @@ from shared.types import Language
 __all__ = [
     "AccessRevoked",
     "ActivateUser",
+    "ClinicUpdated",
     "CreateUser",
     "EmailUpdated",
+    "HeldRole",
     "PasswordChanged",
     "RemoveUser",
+    "RolesChanged",
     "UserActivated",
     "UserCreated",
     "UserInvited",
@@ -39,6 +44,8 @@ class UserInvited(_Person):
     """An account exists and waits for its person to set a password."""
 
     language: Language = "en"
+    link: str | None = personal(default=None)
+    """The one-time link by which that is done; None where a saga sends it (``SendInvitation``)."""
 
 
 class UserActivated(_Person):
@@ -61,6 +68,34 @@ class EmailUpdated(_Person):
 
 class PasswordChanged(_Person):
     """The person has a new password; every other session has ended."""
+
+
+class HeldRole(BaseModel):
+    """A role in one clinic, or for the whole group (``clinic_id`` None)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["RECEPTIONIST", "DENTIST", "ADMIN"]
+    clinic_id: UUID | None = None
+
+
+class RolesChanged(_Person):
+    """A staff member holds these roles now, as of the account's version in the metadata; none
+    while the account is deactivated. Patients are not told of."""
+
+    roles: list[HeldRole]
+
+
+class ClinicUpdated(Event):
+    """A clinic is now like this, new or changed, as of its version in the metadata."""
+
+    key: ClassVar[str] = "clinic_id"
+
+    clinic_id: UUID
+    name: str
+    time_zone: str
+    """IANA: the time on the clinic's wall."""
+    languages: list[Language]
 
 
 class AccessRevoked(_Person):

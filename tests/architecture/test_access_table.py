@@ -99,7 +99,7 @@ TABLE = {
     "PUT /api/patients/{patient_id}/anamnesis": {"dentist", "owner"},
     "GET /api/patients/{patient_id}/access-log": GROUP | {"owner"},
     "GET /api/patients/{patient_id}/history": GROUP | {"owner"},
-    "GET /api/patients/-/exists/{patient_id}": {"dental_records"},
+    "GET /api/patients/-/exists/{patient_id}": {"appointment", "dental_records"},
 }
 
 

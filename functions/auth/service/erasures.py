@@ -22,11 +22,12 @@ from functions.auth.store import users
 from shared import audit, faults, log
 from shared.clocks import clock
 from shared.config import config
-from shared.contracts.gdpr import ERASER, ErasureReason, GdprDataDeletion, GdprDataErased, Held
+from shared.contracts.gdpr import ERASER, ErasureReason, GdprDataDeletion, GdprDataErased
 from shared.db import Row, Tx
 from shared.errors import NotFound, Reject, Unavailable
 from shared.identity import Caller
 from shared.messages import Metadata
+from shared.privacy import Erased
 from shared.runtime import database
 from shared.telemetry import counted, timed
 
@@ -81,8 +82,8 @@ def carry_out(erasure_id: UUID) -> bool:
 
 
 def answered(event: GdprDataErased, tx: Tx, meta: Metadata) -> None:
-    """A service has erased. What it said before stays, unless it had not answered or now holds
-    less."""
+    """A service has erased. What it said before stays, unless it had not answered or has looked
+    again since then at what it held."""
     if meta.source_service != event.service:
         raise Reject("an answer in another service's name")
     row = store.lock(tx, event.erasure_id)
@@ -92,8 +93,8 @@ def answered(event: GdprDataErased, tx: Tx, meta: Metadata) -> None:
         # A backup without the erasure was restored: the replay will ask again.
         log.warning("erasure_unknown", erasure_id=event.erasure_id, service=event.service)
         return
-    if part["state"] in ("PENDING", "FAILED") or len(event.held) < len(part["held"]):
-        _note(tx, event.erasure_id, event.service, event.erased, event.held)
+    if part["state"] in ("PENDING", "FAILED") or event.run > part["run"]:
+        _note(tx, event.erasure_id, event.service, Erased(event.erased, event.held, event.run))
         _settle(tx, row)
 
 
@@ -211,14 +212,15 @@ def _insist(tx: Tx, erasure_id: UUID) -> None:
         _ask(tx, row)
 
 
-def _note(tx: Tx, erasure_id: UUID, service: str, erased: dict[str, int], held: list[Held]) -> None:
+def _note(tx: Tx, erasure_id: UUID, service: str, done: Erased) -> None:
     store.answer(
         tx,
         erasure_id,
         service,
-        "HELD" if held else "ERASED",
-        erased=erased,
-        held=[item.model_dump(mode="json") for item in held],
+        "HELD" if done.held else "ERASED",
+        erased=done.erased,
+        held=[item.model_dump(mode="json") for item in done.held],
+        run=done.run,
         at=clock().now(),
     )
 

@@ -58,10 +58,14 @@ def lock(tx: Tx, erasure_id: UUID) -> Row | None:
 
 
 def tell(tx: Tx, erasure_id: UUID, status: ErasureStatus, now: datetime) -> None:
-    """What the erasure has come to; when it was complete for the first time stays."""
+    """What the erasure has come to; when it was complete for the first time stays, as does when
+    something was held at first, and when all of that was let go."""
     tx.run(
         "update erasures set status = :status, completed_at = coalesce(completed_at,"
-        " case when :status in ('COMPLETED', 'HELD') then :now::timestamptz end) where id = :id",
+        " case when :status in ('COMPLETED', 'HELD') then :now::timestamptz end),"
+        " held_at = coalesce(held_at, case when :status = 'HELD' then :now end),"
+        " released_at = coalesce(released_at,"
+        " case when :status = 'COMPLETED' and held_at is not null then :now end) where id = :id",
         id=erasure_id,
         status=status,
         now=now,
@@ -102,9 +106,9 @@ def ask(tx: Tx, erasure_id: UUID, services: Iterable[str], ask_at: datetime) -> 
 
 
 def parts(source: Database | Tx, erasure_id: UUID) -> list[Row]:
-    """What every service has said: service, state, erased, held, answered_at, askings, ask_at."""
+    """What every service has said: service, state, erased, held, run, answered_at, askings, ask_at."""
     return source.all(
-        "select service, state, erased, held, answered_at, askings, ask_at"
+        "select service, state, erased, held, run, answered_at, askings, ask_at"
         " from erasure_services where erasure_id = :id order by service",
         id=erasure_id,
     )
@@ -118,17 +122,20 @@ def answer(
     *,
     erased: Mapping[str, int],
     held: Sequence[Mapping[str, Any]],
+    run: int,
     at: datetime,
 ) -> None:
     """What ``service`` said."""
     tx.run(
         "update erasure_services set state = :state, erased = :erased::jsonb,"
-        " held = :held::jsonb, answered_at = :at where erasure_id = :id and service = :service",
+        " held = :held::jsonb, run = :run, answered_at = :at"
+        " where erasure_id = :id and service = :service",
         id=erasure_id,
         service=service,
         state=state,
         erased=json.dumps(erased),
         held=json.dumps(held),
+        run=run,
         at=at,
     )
 
