@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, Stri
 from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
+    "AtcCode",
     "BirthDate",
     "Email",
     "Language",
@@ -226,6 +227,24 @@ def _born(day: date) -> date:
 BirthDate = Annotated[date, BeforeValidator(_date_text), AfterValidator(_born)]
 """The day somebody was born, 1900 to today (wherever today is latest)."""
 
+
+# --- medicines ------------------------------------------------------------------------------
+
+_ATC = re.compile(r"[ABCDGHJLMNPRSV][0-9]{2}(?:[A-Z](?:[A-Z](?:[0-9]{2})?)?)?")
+
+
+def _atc(text: str) -> str:
+    code = "".join(text.split()).upper()
+    if not _ATC.fullmatch(code):
+        raise ValueError(
+            "not an ATC code such as J01CA04, or the first 3, 4 or 5 characters of one"
+        )
+    return code
+
+
+AtcCode = Annotated[str, StringConstraints(max_length=20), AfterValidator(_atc)]
+"""A substance of the WHO's Anatomical Therapeutic Chemical classification (level 5, ``J01CA04``),
+or a group of them (levels 2 to 4: ``J01``, ``J01C``, ``J01CA``)."""
 
 # --- folding --------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
@@ -15,13 +15,19 @@ from shared.errors import Conflict, Invalid
 from shared.types import Language, fold
 
 __all__ = [
+    "NOT_ASKED",
     "NO_ANAMNESIS",
+    "Allergy",
+    "AllergyList",
     "Anamnesis",
+    "Criticality",
+    "ListStatus",
     "NationalIdTaken",
     "PatientRemoved",
     "Profile",
     "Record",
     "Text",
+    "Verification",
     "changed",
     "search_name",
     "search_words",
@@ -71,6 +77,40 @@ class Anamnesis:
 
 
 NO_ANAMNESIS = Anamnesis()
+
+
+Criticality = Literal["low", "high", "unable-to-assess"]
+"""What a future reaction might be (FHIR R5 AllergyIntolerance.criticality)."""
+
+Verification = Literal["unconfirmed", "presumed", "confirmed", "refuted", "entered-in-error"]
+"""How sure one is (FHIR R5 AllergyIntolerance.verificationStatus)."""
+
+ListStatus = Literal["UNKNOWN", "NONE_KNOWN", "LISTED"]
+"""Nobody has asked; somebody has, and there are none; these are known. An empty list alone would
+not tell the first from the second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allergy:
+    """One substance or group of substances: an ATC code, a name, or both."""
+
+    allergy_id: UUID
+    code: str | None
+    name: str | None
+    criticality: Criticality
+    verification: Verification
+    reaction: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AllergyList:
+    """What somebody is allergic to; empty unless the status is LISTED."""
+
+    status: ListStatus
+    allergies: list[Allergy]
+
+
+NOT_ASKED = AllergyList("UNKNOWN", [])
 
 
 @dataclass(frozen=True, slots=True)

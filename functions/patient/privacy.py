@@ -15,6 +15,11 @@ privacy = Privacy(
         Personal("patient_words", person="patient_id"),
         Personal("patient_anamnesis", person="patient_id", sealed={name: name for name in _TOLD}),
         Personal(
+            "patient_allergies",
+            person="patient_id",
+            sealed={name: name for name in ("status", "allergies")},
+        ),
+        Personal(
             "patients",
             person="patient_id",
             plain=("patient_id", "email", "first_name", "last_name", "language", "created_at"),

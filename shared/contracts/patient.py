@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
 
 from shared.messages import Command, Event, personal
 from shared.types import Language
 
 __all__ = [
+    "AllergiesUpdated",
+    "Allergy",
     "AnamnesisUpdated",
     "CreatePatient",
     "NationalIdCorrected",
@@ -44,6 +48,30 @@ class NationalIdCorrected(_Patient):
 
 class AnamnesisUpdated(_Patient):
     """The medical history changed; its text stays in the record."""
+
+
+class Allergy(BaseModel):
+    """What somebody is allergic to: of FHIR R5 AllergyIntolerance what a check of a drug needs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    allergy_id: UUID
+    code: str | None = None
+    """ATC, of a substance or a group of them."""
+    name: str | None = None
+    criticality: Literal["low", "high", "unable-to-assess"]
+    verification: Literal["unconfirmed", "presumed", "confirmed", "refuted", "entered-in-error"]
+
+
+class AllergiesUpdated(_Patient):
+    """The list of allergies is now this one, as of the record's version in the metadata.
+
+    Nothing else of the record changes in that version. UNKNOWN: nobody has asked; NONE_KNOWN:
+    somebody has, and there are none.
+    """
+
+    status: Literal["UNKNOWN", "NONE_KNOWN", "LISTED"] = personal()
+    allergies: list[Allergy] = personal()
 
 
 class CreatePatient(Command):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, RootModel
 
+from functions.patient.api.allergies import Allergies
 from functions.patient.api.base import OVERSIGHT, api
 from functions.patient.api.records import Anamnesis, Patient
 from functions.patient.domain import Record
@@ -18,7 +19,7 @@ from shared.eventstore import Recorded
 from shared.identity import Caller
 from shared.pages import Moment, Page, PageQuery
 
-What = Literal["registered", "begun", "profile", "email", "anamnesis"]
+What = Literal["registered", "begun", "profile", "email", "anamnesis", "allergies"]
 
 _WHAT: dict[str, What] = {
     "PROFILE_REGISTERED": "registered",
@@ -26,6 +27,7 @@ _WHAT: dict[str, What] = {
     "PROFILE_CHANGED": "profile",
     "EMAIL_FOLLOWED": "email",
     "ANAMNESIS_CHANGED": "anamnesis",
+    "ALLERGIES_CHANGED": "allergies",
 }
 _WHOLE = ("first_name", "last_name", "national_id", "phone", "birth_date", "language")
 
@@ -52,6 +54,8 @@ class Change(BaseModel):
     """The fields that changed and their new values; of the medical history none."""
     anamnesis: Anamnesis | None
     """The medical history as it was told then, for the person alone."""
+    allergies: Allergies | None
+    """The list of allergies as it was written then, for the person alone."""
     by: UUID | None
     """The person who did it; null: a service, for one after a registration."""
 
@@ -60,6 +64,7 @@ class Change(BaseModel):
         """``event`` for its person (``told``) or somebody else."""
         fact = event.fact
         anamnesis = getattr(fact, "anamnesis", None) if told else None
+        allergies = getattr(fact, "allergies", None) if told else None
         return cls(
             version=event.version,
             at=event.effective_at,
@@ -67,6 +72,7 @@ class Change(BaseModel):
             what=_WHAT[event.type],
             changes=_changes(fact),
             anamnesis=anamnesis and Anamnesis.model_validate(anamnesis),
+            allergies=allergies and Allergies.model_validate(allergies),
             by=event.actor,
         )
 
@@ -79,6 +85,8 @@ class Then(BaseModel):
     """Of the last change by then."""
     profile: Patient
     """With the medical history for the person alone."""
+    allergies: Allergies | None
+    """As the list was then, for the person alone; null where nobody had asked."""
 
 
 class History(RootModel[Page[Change] | Then]):
@@ -97,7 +105,11 @@ def show_history(patient_id: UUID, query: HistoryQuery, caller: Caller) -> Histo
     if query.as_of is not None:
         past, version = history.as_of(patient_id, query.as_of, query.known_at)
         profile = _patient(patient_id, past, version, told=told)
-        return History(Then(as_of=query.as_of, version=version, profile=profile))
+        known = past.allergies if told else None
+        allergies = known and Allergies.model_validate(known)
+        return History(
+            Then(as_of=query.as_of, version=version, profile=profile, allergies=allergies)
+        )
     page = history.changes(patient_id, query, query.known_at)
     items = [Change.of(event, told=told) for event in page.items]
     return History(Page(items=items, next_cursor=page.next_cursor))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from functions.patient.domain import Anamnesis, Profile
+from functions.patient.domain import AllergyList, Anamnesis, Profile
 from shared.crypto import Subject
 from shared.db import Tx
 from shared.eventstore import EventStore, Fact, Recorded, Stream
@@ -19,6 +19,7 @@ from shared.runtime import vault
 
 __all__ = [
     "STORE",
+    "AllergiesChanged",
     "AnamnesisChanged",
     "EmailFollowed",
     "HistoryBegun",
@@ -66,9 +67,22 @@ class AnamnesisChanged(Fact):
     anamnesis: Anamnesis = personal()
 
 
+class AllergiesChanged(Fact):
+    """The list of allergies was written anew."""
+
+    allergies: AllergyList = personal()
+
+
 STORE = EventStore(
     lambda: vault("patient"),
-    (ProfileRegistered, HistoryBegun, ProfileChanged, EmailFollowed, AnamnesisChanged),
+    (
+        ProfileRegistered,
+        HistoryBegun,
+        ProfileChanged,
+        EmailFollowed,
+        AnamnesisChanged,
+        AllergiesChanged,
+    ),
 )
 
 
@@ -78,6 +92,7 @@ class Past:
 
     profile: Profile | None = None
     anamnesis: Anamnesis | None = None
+    allergies: AllergyList | None = None
     email: str | None = None
     email_version: int = 0
 
@@ -125,4 +140,5 @@ _CHANGES: dict[type, Callable[..., Past]] = {
     ProfileChanged: lambda past, fact: replace(past, profile=fact.profile),
     EmailFollowed: _addressed,
     AnamnesisChanged: lambda past, fact: replace(past, anamnesis=fact.anamnesis),
+    AllergiesChanged: lambda past, fact: replace(past, allergies=fact.allergies),
 }

@@ -39,6 +39,7 @@ __all__ = [
     "update_anamnesis",
     "update_profile",
     "without_history",
+    "written",
 ]
 
 What = Literal["profile", "profile, anamnesis", "anamnesis"]
@@ -198,7 +199,7 @@ def update_profile(
     Raises UniqueViolation."""
     fact = history.ProfileChanged(fields=fields, profile=profile)
     columns = _profile_columns(key, profile)
-    return _written(tx, _UPDATE_PROFILE, key, patient_id, fact, version=version, **columns)
+    return written(tx, _UPDATE_PROFILE, key, patient_id, fact, version=version, **columns)
 
 
 def update_anamnesis(
@@ -207,7 +208,7 @@ def update_anamnesis(
     """Save ``anamnesis`` over ``version``: the next version, or None."""
     fact = history.AnamnesisChanged(anamnesis=anamnesis)
     columns = _anamnesis_columns(key, anamnesis)
-    return _written(tx, _UPDATE_ANAMNESIS, key, patient_id, fact, version=version, **columns)
+    return written(tx, _UPDATE_ANAMNESIS, key, patient_id, fact, version=version, **columns)
 
 
 def exists(db: Database, patient_id: UUID) -> bool:
@@ -253,9 +254,11 @@ def adopt(tx: Tx, patient_id: UUID) -> bool:
     return True
 
 
-def _written(
+def written(
     tx: Tx, sql: str, key: Subject, patient_id: UUID, fact: Fact, **params: Any
 ) -> int | None:
+    """Make the change ``sql`` to the record's version and note ``fact``: the next version, or None
+    where the record has another version."""
     row = tx.one(sql, patient_id=patient_id, **params)
     if row is None and adopt(tx, patient_id):
         row = tx.one(sql, patient_id=patient_id, **params)
