@@ -1,0 +1,1 @@
+"""The rules of appointment: working hours, free slots, states, series."""

@@ -1,0 +1,67 @@
+"""Which slots are free, and why one is not."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from functions.appointment.domain.hours import Span, within
+
+__all__ = ["STEP", "Busy", "Reason", "free", "obstacle", "offered"]
+
+STEP = timedelta(minutes=15)
+"""Slots are offered this far apart, from the beginning of each span of work."""
+
+Reason = Literal["PAST", "OUTSIDE_HOURS", "PRACTITIONER", "PATIENT", "CHAIR"]
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """What is taken already. The spans of each list are sorted and do not overlap."""
+
+    practitioner: Sequence[Span] = ()
+    patient: Sequence[Span] = ()
+    chairs: Sequence[Sequence[Span]] | None = None
+    """For each chair that would do; None where none is needed."""
+
+    def obstacle(self, slot: Span) -> Reason | None:
+        """Who or what has no time for ``slot``."""
+        if _taken(slot, self.practitioner):
+            return "PRACTITIONER"
+        if _taken(slot, self.patient):
+            return "PATIENT"
+        if self.chairs is not None and all(_taken(slot, taken) for taken in self.chairs):
+            return "CHAIR"
+        return None
+
+
+def offered(work: Sequence[Span], duration: timedelta) -> Iterator[Span]:
+    """The slots of ``duration`` that fit into ``work``, in order, whether free or not."""
+    for span in work:
+        start = span.start
+        while start + duration <= span.end:
+            yield Span(start, start + duration)
+            start += STEP
+
+
+def free(work: Sequence[Span], busy: Busy, duration: timedelta, *, now: datetime) -> Iterator[Span]:
+    """The slots of ``duration`` that can be booked, in order."""
+    for slot in offered(work, duration):
+        if slot.start >= now and busy.obstacle(slot) is None:
+            yield slot
+
+
+def obstacle(slot: Span, work: Sequence[Span], busy: Busy, *, now: datetime) -> Reason | None:
+    """Why ``slot`` cannot be booked; None if it can."""
+    if slot.start < now:
+        return "PAST"
+    return busy.obstacle(slot) if within(slot, work) else "OUTSIDE_HOURS"
+
+
+def _taken(slot: Span, taken: Sequence[Span]) -> bool:
+    # Only the last one that begins before the slot ends can reach into it.
+    at = bisect_left(taken, (slot.end,))
+    return at > 0 and taken[at - 1].end > slot.start

@@ -1,0 +1,89 @@
+"""Whose time is taken: by appointments that stand, and by offers that wait for an answer.
+
+The exclusion constraints of ``slots_taken`` decide who gets a slot; nothing that was read before
+does. ``take`` never fails on one, it says False: the transaction goes on, and since nobody waits
+for anybody with a row of their own in the way, a race for one slot ends without a deadlock. Use
+READ COMMITTED: the next statement then sees who was first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from functions.appointment.domain.hours import Span
+from shared.db import Row, Tx
+
+__all__ = ["Kind", "Slot", "assign", "release", "slot_of", "take"]
+
+Kind = Literal["APPOINTMENT", "OFFER"]
+
+_TAKE = """
+insert into slots_taken (slot_id, kind, clinic_id, practitioner_id, patient_id, chair_id,
+                         starts_at, ends_at)
+values (:slot_id, :kind, :clinic_id, :practitioner_id, :patient_id, :chair_id::uuid,
+        :starts_at, :ends_at)
+on conflict do nothing
+"""
+_COLUMNS = "slot_id, kind, clinic_id, practitioner_id, patient_id, chair_id, starts_at, ends_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The time of a practitioner, a patient and perhaps a chair."""
+
+    slot_id: UUID
+    """The id of the appointment or of the offer that has it."""
+    kind: Kind
+    clinic_id: UUID
+    practitioner_id: UUID
+    patient_id: UUID
+    chair_id: UUID | None
+    starts_at: datetime
+    ends_at: datetime
+
+    @property
+    def span(self) -> Span:
+        """When it is."""
+        return Span(self.starts_at, self.ends_at)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Its row."""
+        return {name: getattr(self, name) for name in _COLUMNS.split(", ")}
+
+
+def take(tx: Tx, slot: Slot) -> bool:
+    """Take ``slot``, under READ COMMITTED; False where the practitioner, the patient or the chair
+    has no time (or ``slot_id`` has a slot already). It waits for whoever is about to take or free
+    the same time."""
+    return tx.run(_TAKE, **slot.columns) == 1
+
+
+def release(tx: Tx, slot_id: UUID) -> Slot | None:
+    """Free the slot, and say which that was; None if there was none (any more). Whoever frees
+    one for good calls ``service.hooks.freed``."""
+    row = tx.one(
+        f"delete from slots_taken where slot_id = :slot_id returning {_COLUMNS}",  # nosec B608
+        slot_id=slot_id,
+    )
+    return None if row is None else slot_of(row)
+
+
+def assign(tx: Tx, slot_id: UUID, appointment_id: UUID) -> Slot | None:
+    """Make the slot that an offer holds the slot of an appointment, without ever freeing it; None
+    if the offer holds none (any more)."""
+    row = tx.one(
+        "update slots_taken set slot_id = :appointment_id, kind = 'APPOINTMENT'"
+        f" where slot_id = :slot_id and kind = 'OFFER' returning {_COLUMNS}",  # nosec B608
+        slot_id=slot_id,
+        appointment_id=appointment_id,
+    )
+    return None if row is None else slot_of(row)
+
+
+def slot_of(row: Row) -> Slot:
+    """The slot in a row."""
+    return Slot(**{name: row[name] for name in _COLUMNS.split(", ")})
