@@ -22,8 +22,9 @@ from shared.errors import Forbidden
 __all__ = ["MOUNT", "Grant", "Signed", "granted", "signed_get", "signed_put"]
 
 MOUNT = "/_objects/"
+_NAMES = {"expires", "size", "type", "name", "signature"}
 _PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
-_HEADER = re.compile(r"[\x20-\x7e]*")
+_HEADER = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")  # no quotes, no line breaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,10 @@ def granted(method: str, path: str, query: str) -> Grant:
             asked.get("name", ""),
         )
         genuine = hmac.compare_digest(grant.signature().encode(), asked["signature"].encode())
+        genuine = genuine and asked.keys() <= _NAMES and len(asked) == len(pairs)
     except (ValueError, KeyError):
         genuine = False
-    if not genuine or method not in ("GET", "HEAD", "PUT") or len(asked) != len(pairs):
+    if not genuine or method not in ("GET", "HEAD", "PUT"):
         raise Forbidden("This URL was not made here.")
     if grant.expires <= clock().now().timestamp():
         raise Forbidden("This URL has expired: ask for a new one.")

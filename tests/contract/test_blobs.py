@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -12,29 +11,14 @@ import pytest
 
 from shared.blobs import Blobs
 from shared.errors import Unavailable
+from tests.contract.s3 import bucket_url
 
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """The URL of a bucket on an S3 server of our own."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (
-            ("AWS_ENDPOINT", f"http://{host}:{port}"),
-            ("AWS_ACCESS_KEY_ID", "nobody"),
-            ("AWS_SECRET_ACCESS_KEY", "nothing"),
-            ("AWS_REGION", "eu-central-1"),
-        ):
-            patch.setenv(name, value)
-        bucket = f"bucket-{uuid4()}"
-        made = urllib.request.Request(f"http://{host}:{port}/{bucket}", method="PUT")
-        urllib.request.urlopen(made).close()
-        yield f"s3://{bucket}"
-    server.stop()
+    with bucket_url() as url:
+        yield url
 
 
 @pytest.fixture(scope="module", params=["file", "file, not made yet", "s3", "s3, below a prefix"])
