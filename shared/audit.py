@@ -15,9 +15,10 @@ from typing import Any, Literal, Self
 from uuid import UUID
 
 from shared import log
+from shared.contracts.gdpr import ERASER
 from shared.db import Database, Row, Tx
 from shared.errors import Invalid
-from shared.identity import Caller
+from shared.identity import EVERYWHERE, Caller
 from shared.wire import Statement
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "acting_in",
     "audited",
     "entry",
+    "lifted",
     "record",
+    "visible",
     "who",
 ]
 
@@ -66,13 +69,15 @@ select id, at, actor, service, roles, action, what, purpose
 
 @dataclass(frozen=True, slots=True)
 class _Actor:
-    """``own``: the purpose of looking at one's own data; ``purpose``: at anybody else's."""
+    """``own``: the purpose of looking at one's own data; ``purpose``: at anybody else's.
+    ``lifted``: what is held about people who were erased is shown, too."""
 
     person: UUID | None
     service: str | None
     roles: tuple[str, ...]
     purpose: str
     own: str
+    lifted: bool = False
 
 
 # A tool on the command line: nobody has identified themselves.
@@ -105,11 +110,14 @@ def acting(
 
     By default people ask for their own data themselves, dentists treat, all others operate.
     ``on_behalf_of`` is the person for whom a service calls; of another caller it says nothing.
+    An ADMIN of the group who states a purpose also sees what is held of people who were erased;
+    so does auth, which states one where such an ADMIN has (exports).
     """
     usual = "TREAT" if "DENTIST" in caller.roles else "HOPERAT"
     person = on_behalf_of if caller.kind == "service" else caller.id
     roles = tuple(sorted(caller.roles))
-    return Acting(_Actor(person, caller.service, roles, purpose or usual, purpose or _OWN))
+    lifted = purpose is not None and _may_lift(caller)
+    return Acting(_Actor(person, caller.service, roles, purpose or usual, purpose or _OWN, lifted))
 
 
 def acting_as_service(name: str) -> Acting:
@@ -131,6 +139,31 @@ def acting_in(environ: Mapping[str, Any], caller: Caller) -> Acting:
     return acting(caller, purpose=purpose, on_behalf_of=on_behalf_of)
 
 
+def lifted() -> bool:
+    """Whether who acts also sees what is held about people who were erased."""
+    return _actor.get().lifted
+
+
+def visible(person: str) -> str:
+    """The SQL condition that who acts may see rows about the person in the expression ``person``:
+    not what is held of somebody who was erased (GDPR, article 18), unless ``lifted``.
+
+    ``audited`` applies it by itself, to what its ``select`` gives. A ``select`` with a ``limit``
+    says it inside, too, or its pages come out short. It takes the parameters of ``who()``.
+    """
+    # One look into an index for each row, and no join: the rows' order stays.
+    return (
+        "(:audit_lifted::boolean or (select true from erased_people gone"  # nosec B608
+        f" where gone.person_id = {person} limit 1) is null)"
+    )
+
+
+def _may_lift(caller: Caller) -> bool:
+    if caller.kind == "service":
+        return caller.service == ERASER
+    return "ADMIN" in caller.clinics.get(EVERYWHERE, ())
+
+
 def _refused(header: str, detail: str) -> Invalid:
     return Invalid(errors=[{"header": header, "detail": detail}])
 
@@ -144,14 +177,16 @@ def audited(
     where: str = "true",
 ) -> str:
     """``select`` as a statement that also adds a row for each row it shows, for the person in its
-    column ``person``. It takes the parameters of ``who()`` besides its own.
+    column ``person``. It takes the parameters of ``who()`` besides its own. What is held about
+    people who were erased it shows only to those who may see it (``visible``).
 
     ``where`` tells what is shown from what is only looked up, by the columns of ``select``. The
     order of the rows is kept by appending an ``order by`` of these columns.
     """
     values = _VALUES.format(person=f"shown.{person}", action=action, what=what)
     return f"""
-with shown as materialized ({select}),
+with shown as materialized (
+  select found.* from ({select}) found where {visible(f"found.{person}")}),
 audit as (insert into audit_log ({_COLUMNS}) select {values} from shown where {where})
 select * from shown
 """  # nosec B608
@@ -166,6 +201,7 @@ def who() -> dict[str, Any]:
         "audit_roles": actor.roles,
         "audit_purpose": actor.purpose,
         "audit_own": actor.own,
+        "audit_lifted": actor.lifted,
         "audit_correlation": log.correlation_id.get(),
     }
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+from shared.retention import Retention, retention_of
+
 __all__ = ["AUDIENCE", "Config", "MissingSettings", "check", "config", "deployed"]
 
 AUDIENCE = "dentalhelp"
@@ -53,6 +55,8 @@ class Config:
     documents_url: str
     fault_points: str | None
     otlp_endpoint: str | None
+    retention: Mapping[str, Retention]
+    """Kind of record -> how long a law holds it."""
     optional: Mapping[str, str]
     """What only some services need: ``required`` says when it is missing."""
 
@@ -62,6 +66,13 @@ class Config:
         if not value:
             raise MissingSettings(f"missing: {name}")
         return value
+
+    def retained(self, kind: str) -> Retention:
+        """How long records of ``kind`` are held. Raises MissingSettings."""
+        try:
+            return self.retention[kind]
+        except KeyError:
+            raise MissingSettings(f"missing: {kind} in RETENTION") from None
 
     def database_url(self, service: str) -> str:
         """The URL of ``service``'s own database. Raises MissingSettings."""
@@ -112,6 +123,11 @@ class Config:
         views = environ.get("DOCUMENTS_URL") or "sql:"
         if views != "sql:" and not views.startswith("firestore://"):
             faults.append("DOCUMENTS_URL must be sql: or firestore://project/database")
+        retention: Mapping[str, Retention] = {}
+        try:
+            retention = retention_of(environ.get("RETENTION", ""))
+        except ValueError as fault:
+            faults.append(str(fault))
         read = cls(
             env="cloud" if env == "cloud" else "embedded",
             bus_url=need("BUS_URL"),
@@ -140,19 +156,23 @@ class Config:
             documents_url=views,
             fault_points=faulty,
             otlp_endpoint=environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
-            optional={name: environ.get(name, "") for name in ("OBJECTS_URL", "SMTP_URL", "MAIL_FROM")},
+            retention=retention,
+            optional={
+                name: environ.get(name, "") for name in ("OBJECTS_URL", "SMTP_URL", "MAIL_FROM")
+            },
         )
         if faults:
             raise MissingSettings("; ".join(faults))
         return read
 
 
-def check(service: str, needs: Iterable[str] = ()) -> None:
-    """Raises MissingSettings naming everything ``service`` lacks: its database and what it
-    ``needs`` besides what all need."""
+def check(service: str, needs: Iterable[str] = (), kinds: Iterable[str] = ()) -> None:
+    """Raises MissingSettings naming everything ``service`` lacks: its database, what it ``needs``
+    besides what all need, and the retention of the ``kinds`` of records that it holds."""
     faults = []
     try:
-        config()
+        known = config().retention
+        faults += [f"missing: {kind} in RETENTION" for kind in kinds if kind not in known]
     except MissingSettings as missing:
         faults.append(str(missing))
     faults += [

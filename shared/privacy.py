@@ -8,62 +8,60 @@ can tell a forgotten table from a harmless one.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from pydantic_core import to_jsonable_python
-
-from shared.audit import record
+from shared import log
+from shared.audit import record, visible, who
 from shared.contracts.gdpr import GdprDataDeletion, GdprDataErased, Held
-from shared.crypto import Subject, Vault, shred
+from shared.crypto import Vault, shred
 from shared.db import Database, Row, Tx
 from shared.errors import Conflict
+from shared.holds import Hold, rules
+from shared.personal import KIT, Personal, held, remaining, removal, shown
 from shared.wire import Statement
 
-__all__ = ["NO_PERSONAL_DATA", "PersonErased", "Personal", "Privacy", "alive", "guard"]
+__all__ = [
+    "NO_PERSONAL_DATA",
+    "Erased",
+    "ExportFile",
+    "Hold",
+    "PersonErased",
+    "Personal",
+    "Privacy",
+    "alive",
+    "guard",
+]
 
 
 class PersonErased(Conflict):
     """This person was erased and does not come back."""
 
 
-@dataclass(frozen=True)
-class Personal:
-    """A table that holds personal data."""
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """An original file about a person, as it goes into the archive of an export."""
 
-    table: str
-    person: str = "person_id"
-    """The column with the person's id."""
-    where: str | None = None
-    """Where the table has no such column: the SQL condition on ``:person`` that finds the rows."""
-    plain: Sequence[str] = ()
-    """Columns that an export shows as they are."""
-    sealed: Mapping[str, str] = field(default_factory=dict)
-    """Columns sealed with the person's key -> the field name they were sealed as."""
-    erase: Literal["delete", "anonymise", "keep"] = "delete"
-    """``keep``: what is left names nobody once the rest is gone."""
-    change: Mapping[str, str] = field(default_factory=dict)
-    """For ``anonymise``: column -> the SQL expression it is set to."""
-    until: str | None = None
-    """SQL expression (timestamptz): rows with a later one are held, and erased then."""
-    reason: str | None = None
-    """Which law holds them."""
-    show: Callable[[Tx, UUID], list[dict[str, Any]]] | None = None
-    """Reads what an export shows where columns do not say it (shared/event_export.py)."""
+    name: str
+    """Unique within the service; ``/`` makes folders."""
+    url: str
+    """Where it can be fetched for some minutes, without more."""
+    sha256: str
+    """In hexadecimal."""
+    size: int
+    """In bytes."""
 
-    @property
-    def mine(self) -> str:
-        """The SQL condition that finds a person's rows."""
-        return f"({self.where or f'{self.person} = :person'})"
 
-    @property
-    def stays_sealed(self) -> bool:
-        """Whether an erasure leaves rows that only the loss of the key makes unreadable."""
-        if self.erase == "keep":
-            return bool(self.sealed) or self.show is not None
-        return self.erase == "anonymise" and not self.sealed.keys() <= self.change.keys()
+class Erased(NamedTuple):
+    """What an erasure has come to in one service."""
+
+    erased: dict[str, int]
+    """Table -> rows."""
+    held: list[Held]
+    run: int
+    """1, and more each time that something held was looked at again."""
 
 
 @dataclass(frozen=True)
@@ -74,34 +72,57 @@ class Privacy:
     """Rows that refer to others come before these."""
     impersonal: frozenset[str] = frozenset()
     """The service's tables that are about nobody."""
-    outside: Callable[[UUID], Mapping[str, int]] | None = None
-    """Erases what lies outside the database (objects, documents): what -> how many. It runs before
-    the commit and may run again."""
+    outside: Callable[[Tx, UUID], Mapping[str, int]] | None = None
+    """Erases what lies outside the database (objects, documents): what -> how many. It runs in the
+    erasing transaction when the rows are gone, so that it can ask which are held, and may run
+    again."""
+    files: Callable[[Tx, UUID], list[ExportFile]] | None = None
+    """The original files about a person, for the archive of an export."""
 
     def __post_init__(self) -> None:
         """Raises ValueError where what a law holds would keep something else readable."""
         for holding in self.tables:
             for kept in self.tables:
-                if holding.until is not None and kept.stays_sealed and kept is not holding:
+                if kept.stays_sealed and _outlasts(holding, kept):
                     raise ValueError(
                         f"{holding.table} holds rows, and a held person's key stays with them:"
                         f" what an erasure leaves sealed in {kept.table} would stay readable"
                     )
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of records that it holds; RETENTION has to name them."""
+        return frozenset(t.hold.kind for t in self.tables if t.hold is not None)
+
     def export(self, db: Database, vault: Vault, person: UUID) -> dict[str, list[dict[str, Any]]]:
-        """Table -> the person's rows, readable, at one moment; audited. Raises Unreadable."""
+        """Table -> the person's rows, readable, at one moment; audited. What is restricted is left
+        out. Raises Unreadable."""
 
         def work(tx: Tx) -> dict[str, list[dict[str, Any]]]:
+            if _hidden(tx, person):
+                return {t.table: [] for t in self.tables if t.exported}
             row = tx.one("select version, wrapped from subject_keys where subject = :p", p=person)
             key = vault.subject(person, row["version"], row["wrapped"]) if row else None
-            shown = {
-                t.table: _shown(tx, t, person, key)
-                for t in self.tables
-                if t.plain or t.sealed or t.show
-            }
-            if any(shown.values()):
+            found = {t.table: shown(tx, t, person, key) for t in self.tables if t.exported}
+            if any(found.values()):
                 record(tx, person, "export", "everything")
-            return shown
+            return found
+
+        return db.transaction(work)
+
+    def originals(self, db: Database, person: UUID) -> list[ExportFile]:
+        """The original files about ``person``; audited. What is restricted is left out."""
+        files = self.files
+        if files is None:
+            return []
+
+        def work(tx: Tx) -> list[ExportFile]:
+            if _hidden(tx, person):
+                return []
+            found = files(tx, person)
+            if found:
+                record(tx, person, "export", "files")
+            return found
 
         return db.transaction(work)
 
@@ -120,78 +141,98 @@ class Privacy:
             ),
         )
 
-    def erase(self, tx: Tx, person: UUID, erasure_id: UUID) -> tuple[dict[str, int], list[Held]]:
-        """Erase ``person`` and leave a tombstone: (table -> rows, what is held).
+    def erase(self, tx: Tx, person: UUID, erasure_id: UUID) -> Erased:
+        """Erase ``person`` and leave a tombstone.
 
-        Again, it returns what it returned at first, and erases what was held until now.
+        Again, it returns what it returned at first, unless what was held may go by now or other
+        rules hold it: then it does what is due.
         """
         self.lock(tx, person)
+        by_rules = rules(self.kinds)
         before = tx.one(
-            "select erasure_id, erased, held, held_until < clock_timestamp() as due"
+            "select erasure_id, erased, held, run, held_until is not null"
+            " and (held_until < clock_timestamp() or retention is distinct from :rules) as due"
             " from erased_people where person_id = :person",
             person=person,
+            rules=by_rules,
         )
         if before is not None and not before["due"]:
-            return before["erased"], [Held.model_validate(item) for item in before["held"]]
-        held: list[Held] = []
-        for table in self.tables:
-            held += _held(tx, table, person)
-        removals = {t.table: _removal(t) for t in self.tables if t.erase != "keep"} | _KIT
+            held_still = [Held.model_validate(item) for item in before["held"]]
+            return Erased(before["erased"], held_still, before["run"])
+        holding = [found for table in self.tables for found in held(tx, table, person)]
+        removals = {t.table: removal(t) for t in self.tables if t.erase != "keep"} | KIT
         # In one round trip; each still sees what those before it did.
         done = tx.batch(*(Statement(sql, {"person": person}) for sql in removals.values()))
         erased = {name: answer.count for name, answer in zip(removals, done, strict=True)}
-        if not held:
+        if not holding:
             # What is held stays readable until then, and its key with it.
             erased["subject_keys"] = int(shred(tx, person))
         if self.outside is not None:
-            erased |= self.outside(person)
+            erased |= self.outside(tx, person)
         for name, count in (before["erased"] if before else {}).items():
             erased[name] = erased.get(name, 0) + count
-        tx.run(
-            "insert into erased_people (person_id, erasure_id, erased, held, held_until)"
-            " values (:person, :erasure, :erased::jsonb, :held::jsonb, :until)"
+        now_held = [item for item, _ in holding]
+        run: int = tx.value(
+            "insert into erased_people (person_id, erasure_id, erased, held, held_until, retention)"
+            " values (:person, :erasure, :erased::jsonb, :held::jsonb, :until, :rules)"
             " on conflict (person_id) do update set erased = excluded.erased,"
-            " held = excluded.held, held_until = excluded.held_until",
+            " held = excluded.held, held_until = excluded.held_until,"
+            " retention = excluded.retention, run = erased_people.run + 1 returning run",
             person=person,
             erasure=erasure_id,
             erased=json.dumps(erased),
-            held=json.dumps([item.model_dump(mode="json") for item in held]),
-            until=min((item.until for item in held), default=None),
+            held=json.dumps([item.model_dump(mode="json") for item in now_held]),
+            until=min((first for _, first in holding), default=None),
+            rules=by_rules,
         )
-        return erased, held
+        return Erased(erased, now_held, run)
 
     def answer(self, service: str, tx: Tx, event: GdprDataDeletion) -> None:
         """What every service but auth does when a person is to be erased."""
         self._tell(service, tx, event.patient_id, event.erasure_id, "everything")
 
     def release(self, service: str, db: Database) -> int:
-        """Erase what was held until now, and tell auth; how many people it was about."""
+        """Erase what was held until now, or is held by other rules now, and tell auth; how many
+        people it was about. One whose erasure fails keeps none of the others waiting."""
         rows = db.all(
-            "select person_id, erasure_id from erased_people"
-            " where held_until < clock_timestamp() limit 100"
+            "select person_id, erasure_id from erased_people where held_until < clock_timestamp()"
+            " or (held_until is not null and retention is distinct from :rules)"
+            " order by held_until limit 1000",
+            rules=rules(self.kinds),
         )
+        released = 0
         for row in rows:
 
             def work(tx: Tx, row: Row = row) -> None:
                 self._tell(service, tx, row["person_id"], row["erasure_id"], "what was held")
 
-            db.transaction(work, isolation="READ COMMITTED")
-        return len(rows)
+            try:
+                db.transaction(work, isolation="READ COMMITTED")
+                released += 1
+            except Exception as error:  # noqa: BLE001 -- it is due again the next time
+                log.error("release_failed", exc=error, erasure_id=row["erasure_id"])
+        return released
 
     def _tell(self, service: str, tx: Tx, person: UUID, erasure_id: UUID, what: str) -> None:
         """Erase, on record, and tell auth how much that was."""
-        erased, held = self.erase(tx, person, erasure_id)
+        done = self.erase(tx, person, erasure_id)
         record(tx, person, "erase", what)
-        tx.emit(GdprDataErased(erasure_id=erasure_id, service=service, erased=erased, held=held))
+        tx.emit(
+            GdprDataErased(
+                erasure_id=erasure_id,
+                service=service,
+                erased=done.erased,
+                held=done.held,
+                run=done.run,
+            )
+        )
 
     def remains(self, db: Database, person: UUID) -> dict[str, int]:
         """Table -> rows that an erasure should have taken; empty when all is well."""
         found: dict[str, int] = {}
         for table in self.tables:
             if table.erase == "delete":
-                condition = f"{table.mine} and not ({_is_held(table)})"
-                sql = _COUNT.format(table=table.table, rows=condition)
-                row = db.one(sql, person=person)
+                row = db.one(remaining(table), person=person)
                 if row and row["n"]:
                     found[table.table] = row["n"]
         return found
@@ -224,65 +265,17 @@ def alive(tx: Tx, person: UUID) -> None:
         raise PersonErased
 
 
-# Filled in with what a declaration in the code says; people's values are always parameters.
-_COUNT = "select count(*) as n from {table} where {rows}"
-_LAST = "select max({until}) from {table} where {rows}"
-_DELETE = "delete from {table} where {rows}"
-_CHANGE = "update {table} set {assigned} where {rows}"
-_SHOW = "select {columns} from {table} where {rows}"
-
-# What the kit itself keeps about a person.
-_KIT = {
-    "dead_letters": "delete from dead_letters where refs @> array[:person::uuid]",
-    "idempotency_keys": "delete from idempotency_keys where person_id = :person",
-    "known_people": "delete from known_people where person_id = :person",
-    "sagas": (
-        "update sagas set data = null, held = '[]', status = 'FAILED', wake_at = null,"
-        " lease_until = null, fence = fence + 1, error = 'person erased'"
-        " where subject = :person and data is not null"
-    ),
-}
-
-
 def _lock(person: UUID) -> str:
     return f"person {person}"
 
 
-def _is_held(table: Personal) -> str:
-    return "false" if table.until is None else f"coalesce({table.until} > now(), false)"
+def _hidden(tx: Tx, person: UUID) -> bool:
+    """Whether what is held about ``person`` is not to be seen by who acts now."""
+    return not tx.value(f"select {visible(':person::uuid')}", person=person, **who())  # nosec B608
 
 
-def _held(tx: Tx, table: Personal, person: UUID) -> Iterable[Held]:
-    if table.until is None:
-        return
-    rows = f"{table.mine} and {_is_held(table)}"
-    last = tx.value(_LAST.format(table=table.table, until=table.until, rows=rows), person=person)
-    if last is not None:
-        yield Held(what=table.table, reason=table.reason or "", until=last)
-
-
-def _removal(table: Personal) -> str:
-    condition = f"{table.mine} and not ({_is_held(table)})"
-    if table.erase == "delete":
-        return _DELETE.format(table=table.table, rows=condition)
-    assigned = ", ".join(f"{column} = {value}" for column, value in table.change.items())
-    return _CHANGE.format(table=table.table, assigned=assigned, rows=condition)
-
-
-def _select(table: Personal) -> str:
-    columns = ", ".join((*table.plain, *table.sealed))
-    return _SHOW.format(table=table.table, columns=columns, rows=table.mine)
-
-
-def _shown(tx: Tx, table: Personal, person: UUID, key: Subject | None) -> list[dict[str, Any]]:
-    if table.show is not None:
-        return table.show(tx, person)
-    return [_readable(table, found, key) for found in tx.all(_select(table), person=person)]
-
-
-def _readable(table: Personal, row: Row, key: Subject | None) -> dict[str, Any]:
-    shown = {name: row[name] for name in table.plain}
-    for column, name in table.sealed.items():
-        shown[column] = None if key is None else key.unseal(name, row[column])
-    readable: dict[str, Any] = to_jsonable_python(shown)
-    return readable
+def _outlasts(holding: Personal, kept: Personal) -> bool:
+    """Whether ``kept`` may have to be unreadable while ``holding`` keeps the key."""
+    if holding.hold is None:
+        return False
+    return kept.hold is None or kept.hold.kind != holding.hold.kind

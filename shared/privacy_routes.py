@@ -12,7 +12,7 @@ from shared.crypto import Vault
 from shared.db import Database
 from shared.errors import Unavailable
 from shared.http import Api
-from shared.privacy import Privacy
+from shared.privacy import ExportFile, Privacy
 
 __all__ = ["add_privacy_routes"]
 
@@ -33,3 +33,16 @@ def add_privacy_routes(
     def export_person(person_id: UUID) -> dict[str, list[dict[str, Any]]]:
         """Table -> the person's rows, decrypted; without rows where the person is unknown."""
         return privacy.export(database(), vault(), person_id)
+
+    if privacy.files is None:
+        return
+
+    @api.get(
+        "/-/people/{person_id}/files",
+        access=services(ERASER),
+        returns=list[ExportFile],
+        problems=[Unavailable],
+    )
+    def export_files(person_id: UUID) -> list[ExportFile]:
+        """The original files about a person, to be fetched within minutes."""
+        return privacy.originals(database(), person_id)

@@ -15,6 +15,7 @@ import pytest
 
 from infra import migrate as migrations
 from infra.local import postgres
+from infra.local.settings import EXAMPLE_RETENTION
 from shared.config import config
 from shared.db import Database
 from shared.tokens import SigningKey
@@ -49,6 +50,7 @@ os.environ.update(
     SERVICE_EMAIL="{service}@dentalhelp.local",
     BLOBS_URL=Path(tempfile.mkdtemp(prefix="dentalhelp-blobs-")).as_uri(),
     OBJECTS_URL=Path(tempfile.mkdtemp(prefix="dentalhelp-objects-")).as_uri(),
+    RETENTION=json.dumps(EXAMPLE_RETENTION),
     SMTP_URL="smtp://127.0.0.1:1",
     MAIL_FROM="DentalHelp <no-reply@dentalhelp.example>",
     **_service_keys(),

@@ -16,7 +16,16 @@ from infra.local.keyring import Keyring
 from infra.local.preflight import HOST
 from shared.tokens import SigningKey
 
-__all__ = ["Settings"]
+__all__ = ["EXAMPLE_RETENTION", "Settings"]
+
+# Examples, not advice: what the law asks for, and for how long, the operator has to find out.
+EXAMPLE_RETENTION = {
+    "appointment": {"days": 1_095, "reason": "EXAMPLE: claims expire after 3 years"},
+    "dental_record": {"days": 3_650, "reason": "EXAMPLE: medical records, 10 years"},
+    "xray": {"days": 3_650, "reason": "EXAMPLE: diagnostic images, 10 years"},
+    "treatment": {"days": 3_650, "reason": "EXAMPLE: medical records, 10 years"},
+    "prescription": {"days": 1_825, "reason": "EXAMPLE: prescriptions, 5 years"},
+}
 
 _PUSH_EMAIL = "bus@dentalhelp.local"
 # A Unix socket's whole path has at most 104 (macOS) or 108 (Linux) bytes.
@@ -102,6 +111,7 @@ class Settings:
             "SERVICE_ISSUER": "dentalhelp-services",
             "SERVICE_JWKS_URL": (self.run_dir / "service-jwks.json").absolute().as_uri(),
             "SERVICE_EMAIL": "{service}@dentalhelp.local",
+            "RETENTION": json.dumps(EXAMPLE_RETENTION),
             "BLOBS_URL": (self.directory / "blobs").absolute().as_uri(),
             "OBJECTS_URL": (self.directory / "objects").absolute().as_uri(),
             **self.extra,

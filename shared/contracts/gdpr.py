@@ -61,3 +61,5 @@ class GdprDataErased(Event):
     erased: dict[str, int]
     """Table -> rows."""
     held: list[Held] = Field(default_factory=list)
+    run: int = 1
+    """Higher each time that the service has looked again at what it held."""

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from infra.local.postgres import Cluster
+from shared.config import config
 from shared.contracts.gdpr import GdprDataDeletion, GdprDataErased
 from shared.crypto import Vault
 from shared.db import Database, Tx
 from shared.outbox import Outbox
-from shared.privacy import Personal, Privacy
+from shared.privacy import Hold, Personal, Privacy
 from shared.testing import MemoryBus
 from tests.erasure_stack import as_superuser
 
 _TABLES = """
 create table visits (
   person_id uuid not null, day text not null, note bytea,
-  keep_until timestamptz not null default '-infinity');
+  visited_at timestamptz);
 create table ratings (author uuid, stars integer not null);
 create table merges (kept uuid not null, merged uuid not null);
 create table rooms (name text not null)
 """
 _LAW = "30 years after the last visit"
+_DAYS = 10_957
 
 privacy = Privacy(
     tables=(
@@ -33,8 +36,7 @@ privacy = Privacy(
             "visits",
             plain=("day",),
             sealed={"note": "visits.note"},
-            until="keep_until",
-            reason=_LAW,
+            hold=Hold("visit", since="visited_at"),
         ),
         Personal(
             "ratings",
@@ -47,6 +49,20 @@ privacy = Privacy(
     ),
     impersonal=frozenset({"rooms"}),
 )
+
+
+@pytest.fixture(autouse=True)
+def _rules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    _rule(monkeypatch, visit={"days": _DAYS, "reason": _LAW})
+    yield
+    monkeypatch.undo()
+    config.cache_clear()
+
+
+def _rule(monkeypatch: pytest.MonkeyPatch, **kinds: Mapping[str, Any]) -> None:
+    """What the operator says from now on."""
+    monkeypatch.setenv("RETENTION", json.dumps(kinds))
+    config.cache_clear()
 
 
 @pytest.fixture
@@ -68,15 +84,15 @@ def db(kit_db: Callable[[], str], cluster: Cluster, bus: MemoryBus) -> Database:
     return made
 
 
-def _visit(db: Database, person: UUID, day: str, until: str = "-infinity") -> None:
+def _visit(db: Database, person: UUID, day: str, at: str | None = None) -> None:
     def work(tx: Tx) -> None:
         note = Vault(db).new_subject(tx, person).seal("visits.note", f"told on {day}")
         tx.run(
-            "insert into visits values (:p, :day, :note, :until::text::timestamptz)",
+            "insert into visits values (:p, :day, :note, :at::text::timestamptz)",
             p=person,
             day=day,
             note=note,
-            until=until,
+            at=at,
         )
 
     db.transaction(work)
@@ -88,7 +104,7 @@ def _rate(db: Database, person: UUID, stars: int) -> None:
 
 def _erase(db: Database, person: UUID, declared: Privacy = privacy) -> tuple[dict[str, int], Any]:
     return db.transaction(
-        lambda tx: declared.erase(tx, person, uuid4()), isolation="READ COMMITTED"
+        lambda tx: declared.erase(tx, person, uuid4())[:2], isolation="READ COMMITTED"
     )
 
 
@@ -168,24 +184,23 @@ def test_what_the_law_holds_stays_until_it_may_go(db: Database) -> None:
     """Held rows and the key to them stay and are named; when their time comes a job erases them
     and tells auth."""
     person = uuid4()
-    _visit(db, person, "2001-01-15")
-    _visit(db, person, "2026-01-15", until="2056-01-15T00:00:00Z")
+    _visit(db, person, "1901-01-15", at="1901-01-15T00:00:00Z")
+    _visit(db, person, "2026-01-15", at="2026-01-15T00:00:00Z")
     answer = _answers(db, person)
     assert [("visits", _LAW, 2056)] == [(h.what, h.reason, h.until.year) for h in answer.held]
-    assert 1 == answer.erased["visits"]
+    assert (1, 1) == (answer.erased["visits"], answer.run)
     assert ["2026-01-15"] == _visits(db, person)
     assert {} == privacy.remains(db, person)
-    assert "told on 2026-01-15" == privacy.export(db, Vault(db), person)["visits"][0]["note"]
     assert 0 == privacy.release("visits", db)
 
-    db.all("update visits set keep_until = '2026-01-15' where person_id = :p", p=person)
+    db.all("update visits set visited_at = '1926-01-15' where person_id = :p", p=person)
     db.all("update erased_people set held_until = '2026-01-15' where person_id = :p", p=person)
     assert {"visits": 1} == privacy.remains(db, person)
     assert 1 == privacy.release("visits", db)
     assert [] == _visits(db, person)
     released = _answers(db, person)
     assert [] == released.held
-    assert (2, 1) == (released.erased["visits"], released.erased["subject_keys"])
+    assert (2, 1, 2) == (released.erased["visits"], released.erased["subject_keys"], released.run)
     assert 0 == privacy.release("visits", db)
 
 
@@ -206,7 +221,7 @@ def test_what_the_law_holds_stays_until_it_may_go(db: Database) -> None:
 def test_what_is_held_must_not_keep_the_rest_readable(kept: Personal) -> None:
     """The key stays with held rows: a service that leaves other rows to it cannot be declared,
     whichever comes first; without a hold it can."""
-    holding = Personal("visits", sealed={"note": "note"}, until="keep_until", reason=_LAW)
+    holding = Personal("visits", sealed={"note": "note"}, hold=Hold("visit", since="visited_at"))
     for tables in ((holding, kept), (kept, holding)):
         with pytest.raises(ValueError, match=r"visits holds rows.* in facts would stay readable"):
             Privacy(tables=tables)
@@ -224,7 +239,7 @@ def test_what_is_held_must_not_keep_the_rest_readable(kept: Personal) -> None:
 )
 def test_a_hold_beside_what_needs_no_key_is_fine(harmless: Personal) -> None:
     """What an erasure leaves nothing sealed of may stand beside rows that are held."""
-    holding = Personal("visits", sealed={"note": "note"}, until="keep_until", reason=_LAW)
+    holding = Personal("visits", sealed={"note": "note"}, hold=Hold("visit", since="visited_at"))
     assert (holding, harmless) == Privacy(tables=(holding, harmless)).tables
 
 
@@ -234,10 +249,11 @@ def test_what_lies_outside_is_erased_before_the_commit(db: Database) -> None:
     _visit(db, person, "2026-01-15")
     gone: list[UUID] = []
 
-    def away(_: UUID) -> dict[str, int]:
+    def away(tx: Tx, who: UUID) -> dict[str, int]:
         raise OSError("the store is away")
 
-    def store(who: UUID) -> dict[str, int]:
+    def store(tx: Tx, who: UUID) -> dict[str, int]:
+        assert [] == tx.all("select from visits where person_id = :p", p=who)
         gone.append(who)
         return {"images": 2}
 

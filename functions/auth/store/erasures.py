@@ -106,7 +106,7 @@ def ask(tx: Tx, erasure_id: UUID, services: Iterable[str], ask_at: datetime) -> 
 
 
 def parts(source: Database | Tx, erasure_id: UUID) -> list[Row]:
-    """What every service has said: service, state, erased, held, run, answered_at, askings, ask_at."""
+    """What every service has said: service, state, erased, held, run and when."""
     return source.all(
         "select service, state, erased, held, run, answered_at, askings, ask_at"
         " from erasure_services where erasure_id = :id order by service",

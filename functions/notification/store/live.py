@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from functions.notification.store import inbox
+from shared.db import Tx
 from shared.documents import documents
 from shared.runtime import database
 
@@ -34,6 +35,6 @@ def refresh_stale() -> int:
     return len(people)
 
 
-def forget(person_id: UUID) -> Mapping[str, int]:
+def forget(tx: Tx, person_id: UUID) -> Mapping[str, int]:  # noqa: ARG001 -- nothing is held
     """The view of somebody who is erased goes, and does not come back."""
     return {"inbox views": int(documents("notification").erase(_COLLECTION, person_id))}
