@@ -151,10 +151,11 @@ def visible(person: str) -> str:
     ``audited`` applies it by itself, to what its ``select`` gives. A ``select`` with a ``limit``
     says it inside, too, or its pages come out short. It takes the parameters of ``who()``.
     """
-    # One look into an index for each row, and no join: the rows' order stays.
+    # One look into an index for each row, and no join: the rows' order stays. The alias keeps
+    # person_id the name of what is looked up.
     return (
-        "(:audit_lifted::boolean or (select true from erased_people gone"  # nosec B608
-        f" where gone.person_id = {person} limit 1) is null)"
+        "(:audit_lifted::boolean or (select true from erased_people as gone (gone_id)"  # nosec B608
+        f" where gone_id = {person} limit 1) is null)"
     )
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
-from shared.audit import who
+from shared.audit import lifted, who
 from shared.crypto import Subject, Vault
 from shared.db import Row, Tx, UniqueViolation
 from shared.errors import StaleVersion
@@ -145,7 +145,9 @@ class EventStore:
         """The facts of ``stream``, in one statement; all of them, or those that pass each filter.
 
         ``as_of``: what was so at that time, in the order in which it became so, however late we
-        learned of it. ``known_at``: what we had recorded by then.
+        learned of it. ``known_at``: what we had recorded by then. The facts of somebody who was
+        erased, as far as a law still holds them, are hidden as erased ones are, unless who acts
+        may see them (``shared.audit.visible``).
         """
         filters = {
             "after_version": after_version,
@@ -155,7 +157,8 @@ class EventStore:
         }
         given = {name: value for name, value in filters.items() if value is not None}
         sql = history_sql(given)
-        return self._read(source, sql, category=stream.category, id=stream.id, **given)
+        given |= {"category": stream.category, "id": stream.id, "audit_lifted": lifted()}
+        return self._read(source, sql, **given)
 
     def load(
         self,
@@ -219,7 +222,8 @@ class EventStore:
         """The last snapshot and the facts behind it."""
         until = {} if until_version is None else {"until_version": until_version}
         where = {"category": stream.category, "id": stream.id}
-        row = source.one(tail_sql(until=bool(until)), fingerprint=mark, **where, **until) or {}
+        asked = {**where, **until, "fingerprint": mark, "audit_lifted": lifted()}
+        row = source.one(tail_sql(until=bool(until)), **asked) or {}
         found, keys = self._decoded(source, row)
         return kept(row, stream.category, stream.id, mark, keys), found
 

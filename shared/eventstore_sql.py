@@ -13,6 +13,7 @@ from uuid import UUID
 
 from pydantic_core import from_json
 
+from shared.audit import visible
 from shared.crypto import Subject, Vault
 from shared.messages import Message, UnknownType, read_json
 
@@ -91,7 +92,7 @@ COLUMNS = (
 _ANSWER = """
 select (select json_build_array({columns}) from chosen)::text as events,
        (select json_object_agg(k.subject, json_build_array(k.version, k.wrapped))
-          from subject_keys k where k.subject in ({people}))::text as keys
+          from subject_keys k where k.subject in ({people}) and {seen})::text as keys
 """
 _SPELT = {"data": "data::text", "tx": "tx::text::bigint"}
 _HISTORY = """
@@ -115,12 +116,16 @@ _GATED = """
 """
 
 
-def answer(order: str, people: str = "select person_id from chosen") -> str:
-    """What follows ``with chosen as (...)``: its rows in ``order``, and the keys of ``people``."""
+def answer(
+    order: str, people: str = "select person_id from chosen", *, restricted: bool = False
+) -> str:
+    """What follows ``with chosen as (...)``: its rows in ``order``, and the keys of ``people``.
+    ``restricted``: without the keys of those whose facts are held, and hidden from who acts."""
     columns = (_SPELT.get(name, name) for name in COLUMNS.split(", "))
     return _ANSWER.format(
         columns=", ".join(f"array_agg({column} order by {order})" for column in columns),
         people=people,
+        seen=visible("k.subject") if restricted else "true",
     )
 
 
@@ -140,10 +145,11 @@ with chosen as materialized (
 
 
 def history_sql(filters: Mapping[str, Any]) -> str:
-    """One stream's facts where the named ``filters`` (of _FILTERS) hold; they are parameters."""
+    """One stream's facts where the named ``filters`` (of _FILTERS) hold; they are parameters, and
+    so is ``audit_lifted``."""
     conditions = "".join(f" and {_FILTERS[name]}" for name in filters)
     order = "effective_at, version" if "as_of" in filters else "version"
-    return _HISTORY.format(columns=COLUMNS, filters=conditions) + answer(order)
+    return _HISTORY.format(columns=COLUMNS, filters=conditions) + answer(order, restricted=True)
 
 
 def decoded(

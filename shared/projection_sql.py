@@ -84,7 +84,10 @@ TAKE_OVER = "update projections set live = true where name = :name and side = :s
 # of which takes long enough to be ended.
 CLEAR = "delete from {table} where ctid = any(array(select ctid from {table} limit 20000))"
 
-ERASED = "select person_id from erased_people where person_id = any(:people::uuid[])"
+# What is held of somebody stays in the read model until it may go.
+ERASED = """
+select person_id from erased_people where person_id = any(:people::uuid[]) and held_until is null
+"""
 
 COLUMNS = """
 select a.attname as name, coalesce(a.attnum = any(i.indkey::int2[]), false) as key

@@ -18,6 +18,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
+from shared.audit import visible
 from shared.crypto import Subject, Unreadable
 from shared.db import Row, Tx
 from shared.eventstore_sql import COLUMNS, answer
@@ -30,7 +31,8 @@ S = TypeVar("S")
 _TAIL = """
 with snapshot as materialized (
   select version, person_id, state, sealed from snapshots
-   where category = :category and id = :id and fingerprint = :fingerprint{snapshot_until}),
+   where category = :category and id = :id and fingerprint = :fingerprint{snapshot_until}
+     and (person_id is null or {seen})),
 chosen as materialized (
   select {columns} from events
    where category = :category and id = :id{until}
@@ -99,12 +101,14 @@ class Kept:
 
 
 def tail_sql(*, until: bool) -> str:
-    """A stream's snapshot and the facts behind it, in one statement."""
+    """A stream's snapshot and the facts behind it, in one statement, which takes
+    ``audit_lifted`` as ``history_sql`` does."""
     return _TAIL.format(
         columns=COLUMNS,
         until=_UNTIL if until else "",
         snapshot_until=_UNTIL if until else "",
-        answer=answer("version", people=_PEOPLE),
+        seen=visible("person_id"),
+        answer=answer("version", people=_PEOPLE, restricted=True),
     )
 
 
