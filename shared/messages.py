@@ -56,6 +56,8 @@ class Message(BaseModel):
     """A topic that several services publish on; None: the publishing service's own."""
     reaches_the_erased: ClassVar[bool] = False
     """Handled also when it is about somebody who was erased."""
+    notify: ClassVar[bool] = False
+    """People are told of it: notification has a row and texts for it."""
 
     @classmethod
     @cache

@@ -8,12 +8,14 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, StrictBool
 
-from functions.notification.domain import MANDATORY, Channel, Chosen, Kind, preferred_language
+from functions.notification.domain.choices import MANDATORY, Chosen
+from functions.notification.domain.notices import Channel, Kind
 from functions.notification.service import inboxes
 from shared.access import anyone
 from shared.errors import BadRequest, Invalid, NotFound, StaleVersion, Unauthenticated
 from shared.http import Api, IfMatch, Reply, RequestInfo
 from shared.identity import Caller
+from shared.languages import preferred_language
 from shared.pages import PageQuery
 from shared.privacy import PersonErased
 
@@ -25,7 +27,8 @@ _Choices = dict[Chosen, dict[Channel, StrictBool]]
 
 
 class Notification(BaseModel):
-    """One notification, in the reader's language; ``read_at`` is null while it is unread."""
+    """One notification, in the reader's language; ``read_at`` is null while it is unread, ``about``
+    is what it is about, such as the appointment, where that is not the account."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -33,6 +36,7 @@ class Notification(BaseModel):
     kind: Kind
     title: str
     text: str
+    about: UUID | None
     created_at: datetime
     read_at: datetime | None
 

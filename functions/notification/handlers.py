@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from functions.notification.service import notify
-from shared.contracts.auth import EmailUpdated, PasswordChanged, UserActivated
+from functions.notification.domain.dates import known_zone
+from functions.notification.domain.notices import BY_KIND, NOTICES, SETTLING, Notice
+from functions.notification.service import facts, notify
+from functions.notification.service.notify import News
+from functions.notification.store import replicas, settled
+from shared.clocks import clock
+from shared.contracts.auth import ClinicUpdated, EmailUpdated, RolesChanged
 from shared.contracts.notification import DeliverEmail, SendInvitation, SendWelcome
 from shared.db import Tx
+from shared.errors import Reject
 from shared.inbox import Subscriptions, message_id
-from shared.messages import Metadata
+from shared.messages import Event, Metadata
 
 __all__ = ["on"]
 
 on = Subscriptions("notification")
 
 
-@on(UserActivated)
-def welcome(event: UserActivated, tx: Tx) -> None:
-    """The first thing in the inbox; the e-mail is the registration's to order."""
-    notify.in_app(tx, event.person_id, message_id(), "WELCOME", language=event.language)
+def _teller(notice: Notice) -> Callable[[Any, Tx, Metadata], None]:
+    def tell(event: Any, tx: Tx, meta: Metadata) -> None:
+        _tell(notice, event, tx, meta.aggregate_version)
+
+    return tell
 
 
-@on(PasswordChanged)
-def warn_of_password(event: PasswordChanged, tx: Tx) -> None:
-    """Whoever did not do this must hear of it."""
-    notify.in_app(tx, event.person_id, message_id(), "PASSWORD_CHANGED")
-    notify.mail(tx, event.person_id, message_id(), "PASSWORD_CHANGED")
+def _settle(event: Event, tx: Tx, meta: Metadata) -> None:
+    """Nobody is told of this, but what was to be told before may be out of date."""
+    _is_news(event, tx, meta.aggregate_version)
 
 
-@on(EmailUpdated)
-def warn_of_email(event: EmailUpdated, tx: Tx) -> None:
-    """Both addresses hear of it: the old one may be the only one its owner still reads."""
-    notify.in_app(tx, event.person_id, message_id(), "EMAIL_UPDATED")
-    notify.mail(tx, event.person_id, message_id(), "EMAIL_UPDATED")
-    if event.previous is not None:
-        notify.mail_previous(tx, event.person_id, message_id(), "EMAIL_UPDATED", event.previous)
+for _notice in NOTICES:
+    on(_notice.event)(_teller(_notice))
+for _event in SETTLING - {notice.event for notice in NOTICES}:
+    on(_event)(_settle)
 
 
 @on.command(SendWelcome, sender="auth")
-def send_welcome(command: SendWelcome, tx: Tx, meta: Metadata) -> None:
-    """By e-mail, where there is an address."""
-    notify.mail(tx, command.person_id, _cause(meta), "WELCOME")
+def send_welcome(command: SendWelcome, tx: Tx) -> None:
+    """By e-mail, where there is an address; not if the activation has done so."""
+    news = News(BY_KIND["WELCOME"], command.person_id, {})
+    notify.tell(tx, command.person_id, news, ("EMAIL",))
 
 
 @on.command(SendInvitation, sender="auth")
 def send_invitation(command: SendInvitation, tx: Tx, meta: Metadata) -> None:
-    """The link is kept sealed until it has left."""
-    notify.invite(tx, command.person_id, _cause(meta), command.link)
+    """The link is kept sealed until it has left. A saga may command the same again under another
+    id; it means one mail."""
+    cause = message_id() if meta.saga is None else meta.saga.saga_id
+    notify.tell(tx, command.person_id, News(BY_KIND["INVITATION"], cause, {"link": command.link}))
 
 
 # On our own topic: nobody but the redriving of a dead letter sends it.
@@ -57,6 +65,73 @@ def deliver_email(command: DeliverEmail, tx: Tx) -> None:
     notify.retry(tx, command.delivery_id)
 
 
-def _cause(meta: Metadata) -> UUID:
-    """A saga may command the same again under another id; it means one mail."""
-    return message_id() if meta.saga is None else meta.saga.saga_id
+@on(RolesChanged)
+def follow_reception(event: RolesChanged, tx: Tx, meta: Metadata) -> None:
+    """Who is told what patients ask of a clinic."""
+    places = {held.clinic_id for held in event.roles if held.role == "RECEPTIONIST"}
+    named = sorted("*" if place is None else str(place) for place in places)
+    replicas.follow_reception(tx, event.person_id, _version(meta), named)
+
+
+@on(ClinicUpdated)
+def follow_clinic(event: ClinicUpdated, tx: Tx, meta: Metadata) -> None:
+    """What texts call the clinic."""
+    replicas.follow_clinic(tx, event.clinic_id, _version(meta), event.name)
+
+
+def _tell(notice: Notice, event: Any, tx: Tx, version: int | None) -> None:
+    until: datetime | None = getattr(event, notice.until) if notice.until else None
+    late = until is not None and until <= clock().now()
+    if not _is_news(event, tx, version) or late or (notice.when and not notice.when(event)):
+        return
+    person = _person(event)
+    about = getattr(event, event.key)
+    news = News(
+        notice,
+        cause=person if notice.once else message_id(),
+        facts=_facts(notice, event, tx),
+        about=None if about == person else about,
+        version=version,
+        until=until,
+        language=getattr(event, "language", None),
+    )
+    if notice.to == "reception":
+        for receptionist in replicas.reception(tx, event.clinic_id):
+            notify.tell(tx, receptionist, news)
+        return
+    notify.tell(tx, person, news)
+    if isinstance(event, EmailUpdated) and event.previous is not None:
+        # The old address may be the only one its owner still reads.
+        notify.mail_previous(tx, person, news, event.previous)
+
+
+def _is_news(event: Event, tx: Tx, version: int | None) -> bool:
+    """Has nothing later put it out of date? It may itself do so to what was before."""
+    about, person = getattr(event, event.key), _person(event)
+    if version is None or about == person:
+        return True
+    if type(event) in SETTLING:
+        return settled.raise_to(tx, about, person, version) <= version
+    return settled.version(tx, about) <= version
+
+
+def _facts(notice: Notice, event: Any, tx: Tx) -> dict[str, str]:
+    found = facts.taken(event, notice.facts)
+    if "time_zone" in found and not known_zone(found["time_zone"]):
+        raise Reject("not a time zone")
+    if "clinic_id" in found:
+        name = replicas.clinic_name(tx, event.clinic_id)
+        if name is not None:
+            found["clinic"] = name
+    return found
+
+
+def _person(event: Any) -> UUID:
+    person: UUID = getattr(event, event.person_field())
+    return person
+
+
+def _version(meta: Metadata) -> int:
+    if meta.aggregate_version is None:
+        raise Reject("without the version it is from")
+    return meta.aggregate_version

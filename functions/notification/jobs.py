@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from functions.notification.service import sending
-from functions.notification.store import deliveries, live
+from functions.notification.store import deliveries, live, settled
 from shared.jobs import Jobs
 from shared.runtime import database
 
@@ -28,5 +28,5 @@ def refresh_inboxes() -> int:
 
 @jobs("purge", every=timedelta(hours=1))
 def purge() -> int:
-    """E-mails that were settled long ago."""
-    return database("notification").transaction(deliveries.purge)
+    """E-mails that were settled long ago, and what nothing was heard of for long."""
+    return database("notification").transaction(lambda tx: deliveries.purge(tx) + settled.purge(tx))

@@ -9,15 +9,22 @@ __all__ = ["privacy"]
 
 privacy = Privacy(
     tables=(
-        Personal("notifications", plain=("id", "kind", "created_at", "read_at")),
-        # The link of an invitation is a key to the account: it is erased, and never shown.
+        Personal(
+            "notifications",
+            plain=("id", "kind", "about", "created_at", "read_at"),
+            sealed={"facts": "facts"},
+        ),
+        # A link opens something without logging in: it is erased, and never shown.
         Personal(
             "deliveries",
-            plain=("id", "kind", "recipient", "state", "created_at", "settled_at"),
-            sealed={"address": "address"},
+            plain=("id", "kind", "about", "recipient", "state", "created_at", "settled_at"),
+            sealed={"address": "address", "facts": "facts"},
         ),
         Personal("preferences", plain=("muted",)),
         Personal("inboxes", plain=("language",)),
+        Personal("settled", plain=("about",)),
+        Personal("receptionists", plain=("places",)),
     ),
+    impersonal=frozenset({"clinics"}),
     outside=live.forget,
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID
 
-from functions.notification.domain import Chosen
+from functions.notification.domain.choices import CHANNELS
 from functions.notification.service import texts
 from infra.chaos.ledgers import Ledgers
 from infra.chaos.people import Patient
@@ -150,7 +150,5 @@ def _read(file: Path) -> tuple[str, str, str]:
 def _kinds() -> dict[str, str]:
     """Subject -> kind, in every language."""
     return {
-        texts.in_app(kind, language)[0]: kind
-        for kind in get_args(Chosen)
-        for language in get_args(Language)
+        texts.subject(kind, language): kind for kind in CHANNELS for language in get_args(Language)
     }

@@ -45,11 +45,15 @@ class _Visit(Event):
 class AppointmentBooked(_Visit):
     """The slot is taken; PENDING while a deposit is due."""
 
+    notify: ClassVar[bool] = True
+
     status: Literal["PENDING", "CONFIRMED"] = "CONFIRMED"
 
 
 class AppointmentConfirmed(_Visit):
     """The appointment stands: its deposit is paid, or none was due."""
+
+    notify: ClassVar[bool] = True
 
     invite: str | None = personal(default=None)
     """An iCalendar object (RFC 5546, METHOD:REQUEST) to attach."""
@@ -62,12 +66,16 @@ class AppointmentAcknowledged(_Visit):
 class AppointmentRescheduled(_Visit):
     """The appointment is at another time, or with somebody else."""
 
+    notify: ClassVar[bool] = True
+
     previous_starts_at: AwareDatetime
     invite: str | None = personal(default=None)
 
 
 class AppointmentCancelled(_Visit):
     """The appointment does not take place; its slot is free."""
+
+    notify: ClassVar[bool] = True
 
     cancelled_by: Literal["PATIENT", "CLINIC", "SYSTEM"]
     invite: str | None = personal(default=None)
@@ -89,6 +97,8 @@ class AppointmentMissed(_Visit):
 class AppointmentReminderDue(_Visit):
     """The patient is to be reminded now; once for each appointment time and ``hours_before``."""
 
+    notify: ClassVar[bool] = True
+
     hours_before: int
     link: str = personal()
     """Where the patient says yes or cancels, without logging in."""
@@ -98,6 +108,7 @@ class AppointmentRequested(Event):
     """A patient asks reception for an appointment."""
 
     key: ClassVar[str] = "request_id"
+    notify: ClassVar[bool] = True
 
     request_id: UUID
     patient_id: UUID
@@ -108,6 +119,7 @@ class AppointmentRequestDeclined(Event):
     """Reception could not give what was asked for."""
 
     key: ClassVar[str] = "request_id"
+    notify: ClassVar[bool] = True
 
     request_id: UUID
     patient_id: UUID
@@ -119,6 +131,7 @@ class WaitlistSlotOffered(Event):
     """A freed slot is held for the patient until ``expires_at``."""
 
     key: ClassVar[str] = "offer_id"
+    notify: ClassVar[bool] = True
 
     offer_id: UUID
     wish_id: UUID

@@ -43,6 +43,8 @@ class UserCreated(_Person):
 class UserInvited(_Person):
     """An account exists and waits for its person to set a password."""
 
+    notify: ClassVar[bool] = True
+
     language: Language = "en"
     link: str | None = personal(default=None)
     """The one-time link by which that is done; None where a saga sends it (``SendInvitation``)."""
@@ -50,6 +52,8 @@ class UserInvited(_Person):
 
 class UserActivated(_Person):
     """The account can be used."""
+
+    notify: ClassVar[bool] = True
 
     language: Language = "en"
 
@@ -61,6 +65,8 @@ class UserRemoved(_Person):
 class EmailUpdated(_Person):
     """The person's e-mail address is now this one, as of the aggregate version in the metadata."""
 
+    notify: ClassVar[bool] = True
+
     email: str = personal()
     previous: str | None = personal(default=None)
     """The address until now, which is warned too; None where there was none."""
@@ -68,6 +74,8 @@ class EmailUpdated(_Person):
 
 class PasswordChanged(_Person):
     """The person has a new password; every other session has ended."""
+
+    notify: ClassVar[bool] = True
 
 
 class HeldRole(BaseModel):

@@ -23,6 +23,8 @@ class _Treatment(Event):
 class TreatmentPlanned(_Treatment):
     """A plan, or a new version of it, waits for the patient's consent."""
 
+    notify: ClassVar[bool] = True
+
     plan_version: int
 
 
@@ -40,6 +42,7 @@ class PrescriptionIssued(Event):
     """A prescription is the patient's to fill."""
 
     key: ClassVar[str] = "prescription_id"
+    notify: ClassVar[bool] = True
 
     prescription_id: UUID
     patient_id: UUID

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from functions.notification.domain import (
+from functions.notification.domain.choices import (
     CHANNELS,
     MANDATORY,
     MandatoryKind,
     choices_of,
     delay_after,
     muted_by,
-    preferred_language,
 )
+from shared.languages import preferred_language
 
 
 @pytest.mark.parametrize(

@@ -8,18 +8,18 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from functions.notification.domain import (
-    Channel,
+from functions.notification.domain.choices import (
     Choices,
     Chosen,
-    Kind,
     MandatoryKind,
     choices_of,
     muted_by,
 )
-from functions.notification.service import texts
+from functions.notification.domain.notices import Channel, Kind
+from functions.notification.service import facts, texts
 from functions.notification.store import inbox, live
 from shared import audit
+from shared.crypto import Subject
 from shared.db import Tx
 from shared.errors import Invalid, NotFound, StaleVersion
 from shared.pages import decode_cursor, encode_cursor
@@ -38,6 +38,7 @@ class Item:
     kind: Kind
     title: str
     text: str
+    about: UUID | None
     created_at: datetime
     read_at: datetime | None
 
@@ -67,7 +68,8 @@ def listing(
     following = None
     if len(row["items"]) > limit:
         following = encode_cursor((found[-1]["created_at"], found[-1]["id"]))
-    return Inbox([_item(one, spoken) for one in found], row["unread"], following)
+    key = facts.key_of(person_id, row) if any(one["facts"] for one in found) else None
+    return Inbox([_item(one, spoken, key) for one in found], row["unread"], following)
 
 
 def mark_read(person_id: UUID, identity: UUID) -> None:
@@ -126,15 +128,17 @@ def _changed(tx: Tx, person_id: UUID) -> None:
     tx.after(lambda: live.refresh(person_id))
 
 
-def _item(row: dict[str, str | None], language: Language) -> Item:
-    kind = cast("Kind", row["kind"])
-    title, text = texts.in_app(kind, language)
-    created, read = row["created_at"], row["read_at"]
+def _item(row: dict[str, str | None], language: Language, key: Subject | None) -> Item:
+    kind, sealed = str(row["kind"]), row["facts"]
+    known = facts.unseal(key, bytes.fromhex(sealed) if sealed else None)
+    title, text = texts.in_app(kind, language, known)
+    about, created, read = row["about"], row["created_at"], row["read_at"]
     return Item(
         id=UUID(row["id"]),
         kind=kind,
         title=title,
         text=text,
+        about=None if about is None else UUID(about),
         created_at=datetime.fromisoformat(str(created)),
         read_at=None if read is None else datetime.fromisoformat(read),
     )

@@ -10,15 +10,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from email.errors import HeaderParseError
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
+from email.utils import parseaddr
 from typing import cast
 
-from functions.notification.domain import MOST_ATTEMPTS, Kind, delay_after
-from functions.notification.service import texts
+from functions.notification.domain.choices import MOST_ATTEMPTS, delay_after
+from functions.notification.service import facts as sealing
+from functions.notification.service.composing import compose
+from functions.notification.service.facts import Facts
 from functions.notification.service.smtp import Mailer, MailFailed, MailRefused
 from functions.notification.store import deliveries
 from shared import faults, log
@@ -134,42 +133,42 @@ def _composed(row: Row, mailer: Mailer) -> tuple[EmailMessage, str] | None:
     if contact["email"] is None and row["recipient"] == "CURRENT":
         raise _Nobody("no address")
     mailer.open()
-    # The last look before it leaves: somebody who was erased meanwhile is written to no more.
+    # The last look before it leaves: somebody who was erased meanwhile is written to no more, and
+    # nobody reminded of what was cancelled.
     found = deliveries.confirm(database("notification"), row)
     if found is None:
         return None
-    address, link = str(contact["email"]), None
-    if found["address"] is not None or found["link"] is not None:
-        try:
-            key = vault("notification").subject(
-                row["person_id"], found["key_version"], found["key_wrapped"]
-            )
-            address = key.unseal("address", found["address"]) or address
-            link = key.unseal("link", found["link"])
-        except Unreadable:
-            raise _Nobody("no key") from None
-    return _compose(row, address, cast("Language", contact["language"]), link), address
+    if found["outdated"] or (found["until"] is not None and found["until"] <= clock().now()):
+        raise _Nobody("out of date")
+    address, facts = _unsealed(row, found)
+    language = cast("Language", contact["language"])
+    to = address or str(contact["email"])
+    return compose(row["id"], row["kind"], to, language, _with_clinic(facts)), to
 
 
-def _compose(row: Row, address: str, language: Language, link: str | None) -> EmailMessage:
-    """The message (RFC 5322), the same on every try. Raises MailRefused for what is no address."""
-    content = texts.mail(cast("Kind", row["kind"]), language, link)
-    sender = config().required("MAIL_FROM")
-    domain = parseaddr(sender)[1].rpartition("@")[2]
-    message = EmailMessage(policy=SMTP)
+def _unsealed(row: Row, found: Row) -> tuple[str | None, Facts]:
+    """(the address that is not the person's any more, what the text needs). Raises _Nobody."""
+    if found["address"] is None and found["link"] is None and found["facts"] is None:
+        return None, {}
     try:
-        message["To"] = Address(addr_spec=address)
-    except (ValueError, HeaderParseError):
-        raise MailRefused("not an address") from None
-    message["From"] = sender
-    message["Subject"] = content.subject
-    message["Date"] = format_datetime(clock().now())
-    message["Message-ID"] = f"<{row['id']}@{domain}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notes, please
-    message.set_content(content.text, cte="quoted-printable")
-    message.add_alternative(content.html, subtype="html", cte="quoted-printable")
-    message["Content-Language"] = language  # last: whatever is said of the content is moved inside
-    return message
+        key = sealing.key_of(row["person_id"], found)
+        link = key.unseal("link", found["link"])
+        facts = sealing.unseal(key, found["facts"])
+        address = key.unseal("address", found["address"])
+    except Unreadable:
+        raise _Nobody("no key") from None
+    return address, facts if link is None else {**facts, "link": link}
+
+
+def _with_clinic(facts: Facts) -> Facts:
+    """The clinic by its name, asked for where our replica had none. Raises Unavailable."""
+    if "clinic" in facts or "clinic_id" not in facts:
+        return facts
+    try:
+        clinic = client("notification").get("auth", f"/clinics/{facts['clinic_id']}")
+    except NotFound:
+        return facts
+    return {**facts, "clinic": clinic["name"]}
 
 
 def _mark(row: Row) -> bool:

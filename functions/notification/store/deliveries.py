@@ -6,6 +6,7 @@ and changes nothing; whoever does not come back is replaced when ``due_at`` has 
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from shared import log
@@ -26,8 +27,10 @@ __all__ = [
 ]
 
 _ADD = """
-insert into deliveries (id, event_id, person_id, kind, recipient, address, link, correlation_id)
-select :id, :event_id, :person_id, :kind, :recipient, :address, :link, :correlation_id
+insert into deliveries (id, event_id, person_id, kind, recipient, address, link, facts, about,
+                        version, until, correlation_id)
+select :id, :event_id, :person_id, :kind, :recipient, :address, :link, :facts, :about,
+       :version, :until, :correlation_id
  where not exists (select from preferences
                     where person_id = :person_id and :kind || '.EMAIL' = any(muted))
 on conflict do nothing
@@ -47,16 +50,19 @@ _CONFIRM = """
 with d as (
   update deliveries set due_at = clock_timestamp() + interval '60 seconds'
    where id = :id and fence = :fence and state = 'PENDING'
-  returning person_id, address, link)
-select d.address, d.link, k.version as key_version, k.wrapped as key_wrapped
+  returning person_id, address, link, facts, about, version, until)
+select d.address, d.link, d.facts, d.until, k.version as key_version, k.wrapped as key_wrapped,
+       coalesce(s.version > d.version, false) as outdated
   from d left join subject_keys k on k.subject = d.person_id
+         left join settled s on s.about = d.about
 """
 
 # The counter in the person's row puts what is told of one person in order.
 _SENT = """
 with d as (
   update deliveries
-     set state = 'SENT', settled_at = clock_timestamp(), address = null, link = null, reason = null
+     set state = 'SENT', settled_at = clock_timestamp(), address = null, link = null,
+         facts = null, reason = null
    where id = :id and fence = :fence and state = 'PENDING'
   returning person_id)
 insert into inboxes (person_id, sent) select person_id, 1 from d
@@ -74,8 +80,13 @@ def add(
     *,
     address: bytes | None = None,
     link: bytes | None = None,
+    facts: bytes | None = None,
+    about: UUID | None = None,
+    version: int | None = None,
+    until: datetime | None = None,
 ) -> bool:
-    """Write to the person; False where this was done before or is not wanted."""
+    """Write to the person; False where this was done before or is not wanted. It is not sent when
+    ``until`` is past, or what it is ``about`` has settled beyond ``version``."""
     made = tx.run(
         _ADD,
         id=uuid7(),
@@ -85,6 +96,10 @@ def add(
         recipient=recipient,
         address=address,
         link=link,
+        facts=facts,
+        about=about,
+        version=version,
+        until=until,
         correlation_id=log.correlation_id.get(),
     )
     return made == 1
@@ -97,8 +112,8 @@ def claim(db: Database) -> Row | None:
 
 
 def confirm(db: Database, row: Row) -> Row | None:
-    """Is ``row`` still to be sent, and by us? Then ours for another minute: address, link,
-    key_version, key_wrapped."""
+    """Is ``row`` still to be sent, and by us? Then ours for another minute: address, link, facts,
+    until, outdated, key_version, key_wrapped."""
     return db.one(_CONFIRM, id=row["id"], fence=row["fence"])
 
 
@@ -113,7 +128,7 @@ def skip(db: Database, row: Row, reason: str) -> None:
     """There is nobody to write to."""
     db.all(
         "update deliveries set state = 'SKIPPED', settled_at = clock_timestamp(),"
-        " address = null, link = null, reason = :reason"
+        " address = null, link = null, facts = null, reason = :reason"
         " where id = :id and fence = :fence and state = 'PENDING'",
         id=row["id"],
         fence=row["fence"],

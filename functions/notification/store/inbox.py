@@ -25,8 +25,8 @@ __all__ = [
 # Nothing is told twice, nor what the person does not want; then nothing changes.
 _ADD = """
 with n as (
-  insert into notifications (id, person_id, event_id, kind)
-  select :id, :person_id, :event_id, :kind
+  insert into notifications (id, person_id, event_id, kind, about, facts)
+  select :id, :person_id, :event_id, :kind, :about, :facts
    where not exists (select from preferences
                       where person_id = :person_id and :kind || '.IN_APP' = any(muted))
   on conflict do nothing
@@ -42,11 +42,12 @@ returning sent
 # One row, whatever there is, so that one look leaves one row in the audit log.
 _PAGE = audit.audited(
     """
-select w.person_id, i.language,
+select w.person_id, i.language, k.version as key_version, k.wrapped as key_wrapped,
        (select count(*) from notifications n
          where n.person_id = w.person_id and n.read_at is null) as unread,
        (select coalesce(jsonb_agg(to_jsonb(p) order by p.created_at desc, p.id desc), '[]')
-          from (select n.id, n.kind, n.created_at, n.read_at from notifications n
+          from (select n.id, n.kind, n.about, encode(n.facts, 'hex') as facts, n.created_at,
+                       n.read_at from notifications n
                  where n.person_id = w.person_id
                    and (not :unread or n.read_at is null)
                    and (:after_at::timestamptz is null
@@ -54,6 +55,7 @@ select w.person_id, i.language,
                  order by n.created_at desc, n.id desc limit :limit) p) as items
   from (select :person_id::uuid as person_id) w
   left join inboxes i on i.person_id = w.person_id
+  left join subject_keys k on k.subject = w.person_id
 """,
     action="read",
     what="notifications",
@@ -112,7 +114,14 @@ update preferences set version = version + 1, muted = :muted
 
 
 def add(
-    tx: Tx, person_id: UUID, event_id: UUID, kind: str, language: str | None
+    tx: Tx,
+    person_id: UUID,
+    event_id: UUID,
+    kind: str,
+    *,
+    language: str | None = None,
+    about: UUID | None = None,
+    facts: bytes | None = None,
 ) -> tuple[UUID, int] | None:
     """Tell the person in the app: (notification's id, how many were told by now), or None where
     this was told before or is not wanted. ``language`` is the person's, where the event says."""
@@ -124,6 +133,8 @@ def add(
         event_id=event_id,
         kind=kind,
         language=language,
+        about=about,
+        facts=facts,
     )
     return None if sent is None else (identity, int(sent))
 
@@ -136,7 +147,8 @@ def page(
     after: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Row:
-    """person_id, language, unread, items ({id, kind, created_at, read_at}, newest first)."""
+    """person_id, language, key_version, key_wrapped, unread, items ({id, kind, about, facts (hex),
+    created_at, read_at}, newest first)."""
     at, last = after or (None, None)
     row = db.one(
         _PAGE,

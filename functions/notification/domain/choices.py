@@ -1,48 +1,43 @@
-"""The rules of telling people: kinds and channels, what may be switched off, when to try again."""
+"""What may be switched off, and when to try again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from shared.languages import preferred_language
+from functions.notification.domain.notices import NOTICES, Channel
 
 __all__ = [
     "CHANNELS",
     "MANDATORY",
     "MOST_ATTEMPTS",
-    "Channel",
     "Choices",
     "Chosen",
     "Content",
-    "Kind",
     "MandatoryKind",
     "Recipient",
     "choices_of",
     "delay_after",
     "muted_by",
-    "preferred_language",
 ]
 
-Channel = Literal["IN_APP", "EMAIL"]
-Kind = Literal["WELCOME", "INVITATION", "PASSWORD_CHANGED", "EMAIL_UPDATED"]
 Recipient = Literal["CURRENT", "PREVIOUS"]
 """The address the person has now, or the one before."""
-Chosen = Literal["WELCOME", "PASSWORD_CHANGED", "EMAIL_UPDATED"]
-"""The kinds a person may choose about. An invitation is none: who gets one has no account yet."""
+
+CHANNELS: Mapping[str, tuple[Channel, ...]] = {
+    notice.kind: notice.channels for notice in NOTICES if notice.choosable
+}
+"""The kinds a person may choose about, and how each may reach the person."""
+MANDATORY = frozenset(notice.kind for notice in NOTICES if notice.mandatory)
+
+if TYPE_CHECKING:
+    Chosen = str
+else:
+    Chosen = Literal[tuple(CHANNELS)]
+"""The kinds of ``CHANNELS``."""
 Choices = Mapping[Chosen, Mapping[Channel, bool]]
 """Kind -> channel -> whether the person wants to be told so."""
-
-CHANNELS: Mapping[Chosen, tuple[Channel, ...]] = {
-    "WELCOME": ("IN_APP", "EMAIL"),
-    "PASSWORD_CHANGED": ("IN_APP", "EMAIL"),
-    "EMAIL_UPDATED": ("IN_APP", "EMAIL"),
-}
-"""How each may reach the person."""
-
-MANDATORY: frozenset[Chosen] = frozenset({"PASSWORD_CHANGED", "EMAIL_UPDATED"})
-"""They warn the owner of an account that somebody else has got into."""
 
 MOST_ATTEMPTS = 8
 _LONGEST_DELAY = 600.0
