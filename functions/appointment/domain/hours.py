@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 
 __all__ = [
     "MINUTES_OF_DAY",
-    "Exceptional",
     "ExceptionKind",
+    "Exceptional",
     "Span",
     "Weekly",
     "instant",

@@ -15,7 +15,8 @@ __all__ = ["STEP", "Busy", "Reason", "free", "obstacle", "offered"]
 STEP = timedelta(minutes=15)
 """Slots are offered this far apart, from the beginning of each span of work."""
 
-Reason = Literal["PAST", "OUTSIDE_HOURS", "PRACTITIONER", "PATIENT", "CHAIR"]
+Reason = Literal["PAST", "TOO_FAR", "OUTSIDE_HOURS", "OFF_GRID", "PRACTITIONER", "PATIENT", "CHAIR"]
+"""Why a slot cannot be booked."""
 
 
 @dataclass(frozen=True, slots=True)

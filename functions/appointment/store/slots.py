@@ -16,7 +16,7 @@ from uuid import UUID
 from functions.appointment.domain.hours import Span
 from shared.db import Row, Tx
 
-__all__ = ["Kind", "Slot", "assign", "release", "slot_of", "take"]
+__all__ = ["Kind", "Slot", "release", "slot_of", "take"]
 
 Kind = Literal["APPOINTMENT", "OFFER"]
 
@@ -68,18 +68,6 @@ def release(tx: Tx, slot_id: UUID) -> Slot | None:
     row = tx.one(
         f"delete from slots_taken where slot_id = :slot_id returning {_COLUMNS}",  # nosec B608
         slot_id=slot_id,
-    )
-    return None if row is None else slot_of(row)
-
-
-def assign(tx: Tx, slot_id: UUID, appointment_id: UUID) -> Slot | None:
-    """Make the slot that an offer holds the slot of an appointment, without ever freeing it; None
-    if the offer holds none (any more)."""
-    row = tx.one(
-        "update slots_taken set slot_id = :appointment_id, kind = 'APPOINTMENT'"
-        f" where slot_id = :slot_id and kind = 'OFFER' returning {_COLUMNS}",  # nosec B608
-        slot_id=slot_id,
-        appointment_id=appointment_id,
     )
     return None if row is None else slot_of(row)
 
