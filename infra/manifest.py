@@ -34,6 +34,11 @@ __all__ = [
 ROOT = Path(__file__).resolve().parents[1]
 TFVARS = ROOT / "terraform" / "manifest.auto.tfvars.json"
 _CLOUD_TICK = 60  # seconds; the cloud's scheduler knows nothing shorter
+# What Terraform does about a setting that a service needs: a value that nobody may read is kept in
+# Secret Manager, a place for objects is a bucket of the service's own, the rest is told openly.
+_EVERYBODY = ("BLIND_INDEX_KEY",)
+_SECRETS = re.compile(r"SMTP_URL|.*_(KEY|SECRET|TOKEN|PASSWORD)")
+_BUCKETS = re.compile(r"OBJECTS_URL")
 
 
 def service_names() -> list[str]:
@@ -95,6 +100,10 @@ def tfvars(services: Sequence[Service]) -> dict[str, Any]:
                 "prefix": s.prefix,
                 "personal": bool(s.privacy.tables),
                 "callers": sorted(frozenset().union(*(r.access.services for r in s.api.routes))),
+                "publishes": sorted({s.name} | _shared_topics(s)),
+                "documents": _imports(s.name, "shared.documents"),
+                "first_admin": (ROOT / "functions" / s.name / "first_admin.py").exists(),
+                **_needs(s),
             }
             for s in services
         },
@@ -114,6 +123,31 @@ def tfvars(services: Sequence[Service]) -> dict[str, Any]:
             for job in sorted(s.jobs.values(), key=lambda job: job.name)
         },
     }
+
+
+def _needs(service: Service) -> dict[str, list[str]]:
+    """The settings of the service's own, by what Terraform does about them."""
+    needs = {*_EVERYBODY, *service.needs}
+    secrets = {name for name in needs if _SECRETS.fullmatch(name)}
+    buckets = {name for name in needs if _BUCKETS.fullmatch(name)}
+    return {
+        "secrets": sorted(secrets),
+        "buckets": sorted(buckets),
+        "settings": sorted(needs - secrets - buckets),
+    }
+
+
+def _shared_topics(service: Service) -> set[str]:
+    """The topics of several publishers that it hears: whoever hears on one also answers there."""
+    heard = (handler.message.shared_topic for handler in service.on.handlers.values())
+    return {topic for topic in heard if topic is not None}
+
+
+def _imports(service: str, module: str) -> bool:
+    """Does any file of the service import ``module``?"""
+    pattern = re.compile(rf"^\s*(from|import) {re.escape(module)}\b", re.MULTILINE)
+    files = (ROOT / "functions" / service).rglob("*.py")
+    return any(pattern.search(path.read_text(encoding="utf-8")) for path in files)
 
 
 def summary(name: str) -> str:

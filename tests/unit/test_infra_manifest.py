@@ -47,18 +47,37 @@ def _service() -> Service:
         """Nothing."""
         return 0
 
-    return Service("lab_order", api=api, handlers=on, jobs=jobs)
+    needs = ("SMTP_URL", "MAIL_FROM", "OBJECTS_URL", "STRIPE_SECRET_KEY")
+    return Service("lab_order", api=api, handlers=on, jobs=jobs, needs=needs)
 
 
 def test_the_manifest_names_everything_terraform_needs() -> None:
     """Prefixes, callers, topics, subscriptions and schedules follow from the declarations."""
     made = manifest.tfvars([_service()])
-    expected = {"prefix": "/api/lab-orders", "personal": False, "callers": ["reporting"]}
+    expected = {
+        "prefix": "/api/lab-orders",
+        "personal": False,
+        "callers": ["reporting"],
+        "publishes": ["lab_order"],
+        "documents": False,
+        "first_admin": False,
+        "secrets": ["BLIND_INDEX_KEY", "SMTP_URL", "STRIPE_SECRET_KEY"],
+        "buckets": ["OBJECTS_URL"],
+        "settings": ["MAIL_FROM"],
+    }
     assert expected == made["services"]["lab_order"]
     assert ["auth", "lab_order"] == made["topics"]
     assert {"service": "lab_order", "topic": "auth"} == made["subscriptions"]["lab_order.auth"]
     assert 7200 == made["schedules"]["lab_order.remind"]["every_seconds"]
     assert 60 == made["schedules"]["lab_order.sweep"]["every_seconds"]
+
+
+def test_the_manifest_says_who_publishes_where_and_shows_live_views() -> None:
+    """Who hears of erasures answers on their topic; who writes live views gets a place for them."""
+    made = manifest.tfvars(manifest.load())["services"]
+    assert ["auth", "gdpr"] == made["auth"]["publishes"]
+    assert {"notification"} == {name for name, facts in made.items() if facts["documents"]}
+    assert {"auth"} == {name for name, facts in made.items() if facts["first_admin"]}
 
 
 def test_the_embedded_bus_parks_what_cannot_be_handled() -> None:
