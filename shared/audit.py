@@ -32,6 +32,7 @@ __all__ = [
     "audited",
     "entry",
     "lifted",
+    "lifted_for",
     "record",
     "visible",
     "who",
@@ -142,6 +143,12 @@ def acting_in(environ: Mapping[str, Any], caller: Caller) -> Acting:
 def lifted() -> bool:
     """Whether who acts also sees what is held about people who were erased."""
     return _actor.get().lifted
+
+
+def lifted_for() -> str | None:
+    """The stated purpose for which who acts sees that, to be stated to another service."""
+    actor = _actor.get()
+    return actor.purpose if actor.lifted else None
 
 
 def visible(person: str) -> str:

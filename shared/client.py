@@ -65,21 +65,27 @@ class Client:
         self.service = service
 
     def get(
-        self, target: str, path: str, *, timeout: float = 2.0, on_behalf_of: UUID | None = None
+        self,
+        target: str,
+        path: str,
+        *,
+        timeout: float = 2.0,
+        on_behalf_of: UUID | None = None,
+        purpose: str | None = None,
     ) -> Any:
         """The JSON at ``path`` below ``target``'s prefix, within ``timeout`` seconds.
 
-        ``on_behalf_of`` is whom the target's audit names as the one who asked for this. Raises
-        Unavailable with the member ``service`` when the target gives no usable answer, and the
-        problem that it answers: BadRequest, NotFound, Conflict, StaleVersion, Invalid,
-        TooManyRequests.
+        ``on_behalf_of`` is whom the target's audit names as the one who asked for this, and
+        ``purpose`` (of audit.PURPOSES) what that one stated. Raises Unavailable with the member
+        ``service`` when the target gives no usable answer, and the problem that it answers:
+        BadRequest, NotFound, Conflict, StaleVersion, Invalid, TooManyRequests.
         """
         deadline = time.monotonic() + timeout
         settings = config()
         if target not in settings.services:
             raise MissingSettings(f"SERVICES does not name {target}")
         url = f"{settings.services_url}{settings.services[target]}{path}"
-        headers = self._headers(target, on_behalf_of)
+        headers = self._headers(target, on_behalf_of, purpose)
         status, body = _guarded(target, lambda: _repeated(url, headers, deadline))
         if status == 200:
             return _parsed(target, body)
@@ -89,13 +95,16 @@ class Client:
         log.error("call_refused", service=self.service, target=target, status=status)
         raise _away(target)
 
-    def _headers(self, target: str, on_behalf_of: UUID | None) -> dict[str, str]:
+    def _headers(
+        self, target: str, on_behalf_of: UUID | None, purpose: str | None
+    ) -> dict[str, str]:
         headers = {
             "Accept": "application/json",
             "Authorization": f"Bearer {service_token(self.service, target)}",
             "X-Correlation-Id": log.correlation_id.get(),
             "traceparent": log.traceparent.get(),
             "X-On-Behalf-Of": None if on_behalf_of is None else str(on_behalf_of),
+            "X-Purpose-Of-Use": purpose,
         }
         return {name: value for name, value in headers.items() if value is not None}
 

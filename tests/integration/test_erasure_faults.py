@@ -54,10 +54,10 @@ def _others(platform: Platform) -> set[str]:
     return set(platform.services) - {"auth"}
 
 
-def _say(platform: Platform, erasure_id: str, service: str, *held: Held) -> None:
+def _say(platform: Platform, erasure_id: str, service: str, *held: Held, run: int = 1) -> None:
     """``service`` answers that it has erased three rows, and holds ``held``."""
     event = GdprDataErased(
-        erasure_id=UUID(erasure_id), service=service, erased={"rows": 3}, held=list(held)
+        erasure_id=UUID(erasure_id), service=service, erased={"rows": 3}, held=list(held), run=run
     )
     env = envelope(event, source=service)
     platform.services["auth"].deliver(
@@ -177,8 +177,8 @@ def test_a_service_that_does_not_answer_is_asked_again(
 
 
 def test_what_the_law_holds_is_said_and_released(platform: Platform) -> None:
-    """HELD names what is kept, why and until when; the answer that releases it completes it. The
-    receipt stays as it was signed."""
+    """HELD names what is kept, why and until when; the answer that releases it completes it,
+    whichever of the two arrives last. The receipt stays as it was signed."""
     patient_id, token = enter(platform)
     erasure_id = erase(platform, patient_id, token)
     for name in _others(platform):
@@ -191,7 +191,8 @@ def test_what_the_law_holds_is_said_and_released(platform: Platform) -> None:
     assert held["receipt"]
     _say(platform, erasure_id, "patient", _LAW)
     assert held == follow(platform, erasure_id)
-    platform.drain()
+    _say(platform, erasure_id, "patient", run=2)
+    _say(platform, erasure_id, "patient", _LAW)
     released = follow(platform, erasure_id)
     assert ("COMPLETED", held["receipt"]) == (released["status"], released["receipt"])
     assert [] == released["services"]["patient"]["held"]

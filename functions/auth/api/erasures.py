@@ -41,11 +41,13 @@ class Part(BaseModel):
 
 
 class Erasure(BaseModel):
-    """How far an erasure is; ``receipt`` is a compact JWS, signed when all have answered."""
+    """How far an erasure is; ``receipt`` is a compact JWS, signed when all have answered. Where it
+    names something that is held, ``final_receipt`` is signed when that was erased, too."""
 
     status: ErasureStatus
     services: dict[str, Part]
     receipt: str | None
+    final_receipt: str | None = None
 
 
 class Replay(Body):

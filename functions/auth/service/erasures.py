@@ -99,7 +99,7 @@ def answered(event: GdprDataErased, tx: Tx, meta: Metadata) -> None:
 
 
 def show(erasure_id: UUID) -> dict[str, Any]:
-    """status, services, receipt. Raises NotFound."""
+    """status, services, receipt, final_receipt. Raises NotFound."""
 
     def load(tx: Tx) -> tuple[Row | None, list[Row]]:
         return store.get(tx, erasure_id), store.parts(tx, erasure_id)
@@ -107,16 +107,17 @@ def show(erasure_id: UUID) -> dict[str, Any]:
     row, parts = database("auth").transaction(load)
     if row is None:
         raise NotFound("There is no such erasure.")
-    receipt = row["receipt"]
-    if receipt is None:
+    receipt, final = row["receipt"], row["final_receipt"]
+    if receipt is None or (final is None and row["released_at"] is not None):
         try:
-            receipt = receipts.issue(erasure_id)
+            receipt, final = receipts.issue(erasure_id)
         except Unavailable:
             log.warning("erasure_receipts_wait", missing=1)
     return {
         "status": "RUNNING" if row["status"] == "REQUESTED" else row["status"],
         "services": {part["service"]: {**part, "at": part["answered_at"]} for part in parts},
         "receipt": receipt,
+        "final_receipt": final,
     }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from functions.auth.domain import ErasureStatus, PartState
 from shared.db import Database, Row, Tx
 
 __all__ = [
+    "Receipt",
     "answer",
     "ask",
     "asked_again",
@@ -20,6 +21,7 @@ __all__ = [
     "due",
     "get",
     "give_up",
+    "held",
     "insert",
     "keep_receipt",
     "lock",
@@ -29,6 +31,8 @@ __all__ = [
     "unanswered",
     "unsigned",
 ]
+
+Receipt = Literal["receipt", "final_receipt"]
 
 
 def insert(tx: Tx, entry: Mapping[str, Any], *, try_at: datetime) -> None:
@@ -197,16 +201,20 @@ def since(db: Database, moment: datetime) -> list[Row]:
 
 
 def unsigned(db: Database, limit: int) -> list[UUID]:
-    """Complete erasures without a receipt."""
+    """Complete erasures without a receipt, or without the final one."""
     rows = db.all(
-        "select id from erasures where completed_at is not null and receipt is null"
-        " and status in ('COMPLETED', 'HELD') order by completed_at limit :limit",
+        "(select id from erasures where completed_at is not null and receipt is null"
+        " and status in ('COMPLETED', 'HELD') order by completed_at limit :limit) union"
+        " (select id from erasures where released_at is not null and final_receipt is null"
+        " and status = 'COMPLETED' order by released_at limit :limit)",
         limit=limit,
     )
     return [row["id"] for row in rows]
 
 
-def keep_receipt(tx: Tx, erasure_id: UUID, receipt: str, public: Mapping[str, Any]) -> None:
+def keep_receipt(
+    tx: Tx, erasure_id: UUID, which: Receipt, receipt: str, public: Mapping[str, Any]
+) -> None:
     """Keep the receipt, unless there is one, and the public key that it is checked with."""
     tx.run(
         "insert into receipt_keys (kid, public) values (:kid, :public::jsonb)"
@@ -215,7 +223,18 @@ def keep_receipt(tx: Tx, erasure_id: UUID, receipt: str, public: Mapping[str, An
         public=json.dumps(public),
     )
     tx.run(
-        "update erasures set receipt = :receipt where id = :id and receipt is null",
+        f"update erasures set {which} = :receipt where id = :id and {which} is null",  # nosec B608
         id=erasure_id,
         receipt=receipt,
+    )
+
+
+def held(tx: Tx, erasure_id: UUID, now: datetime) -> None:
+    """Something was held at first; if nothing is any more, it was let go by ``now``."""
+    tx.run(
+        "update erasures set held_at = coalesce(held_at, completed_at), released_at ="
+        " coalesce(released_at, case when status = 'COMPLETED' then :now::timestamptz end)"
+        " where id = :id",
+        id=erasure_id,
+        now=now,
     )
