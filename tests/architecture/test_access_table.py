@@ -104,6 +104,14 @@ TABLE = {
     "GET /api/patients/{patient_id}/allergies": {"dentist", "owner"},
     "PUT /api/patients/{patient_id}/allergies": {"dentist", "owner"},
     "GET /api/patients/-/allergies/{patient_id}": {"treatment"},
+    "POST /api/treatments": {"dentist"},
+    "GET /api/treatments": {"receptionist", "dentist", "admin", "owner"},
+    "GET /api/treatments/{treatment_id}": SIGNED_IN,
+    "GET /api/treatments/{treatment_id}/versions": SIGNED_IN,
+    "PUT /api/treatments/{treatment_id}/plan": {"dentist"},
+    "POST /api/treatments/{treatment_id}/accept": SIGNED_IN,
+    "POST /api/treatments/{treatment_id}/decline": SIGNED_IN,
+    "POST /api/treatments/{treatment_id}/consents": {"receptionist", "dentist"},
 }
 
 
@@ -169,7 +177,8 @@ def test_exactly_these_callers_are_let_in(platform: Platform, name: str) -> None
         fields: dict[str, object] = {field: str(SUBJECT) for field in route.plan.access_body}
         writes = route.method in ("POST", "PUT", "PATCH")
         body = {"json": fields or {"surprise": 1}} if writes else {}
-        with app.test_request_context(path, method=route.method, **body):
+        query = dict.fromkeys(route.plan.access_query, str(SUBJECT))
+        with app.test_request_context(path, method=route.method, query_string=query, **body):
             answer = service.api.handle(request._get_current_object(), authenticate)  # type: ignore[attr-defined]
         if answer.status_code not in (401, 403):
             let_in.add(who)

@@ -1,0 +1,1 @@
+"""The rules of treatment plans and prescriptions. Pure."""
