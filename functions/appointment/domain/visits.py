@@ -16,7 +16,8 @@ __all__ = ["Visit"]
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One appointment, as of ``version``, which rises with each change (and serves as iCalendar's
-    SEQUENCE, too). ``time_zone`` is the clinic's."""
+    SEQUENCE, too). ``time_zone`` and ``clinic_name`` are the
+    clinic's."""
 
     appointment_id: UUID
     version: int
@@ -36,6 +37,7 @@ class Visit:
     series_id: UUID | None
     booked_at: datetime
     time_zone: str
+    clinic_name: str
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:

@@ -42,9 +42,11 @@ __all__ = [
     "book_in",
     "permit",
     "place",
+    "refuse",
     "schedule_for",
     "slot_for",
     "take_time",
+    "try_place",
 ]
 
 _AROUND = timedelta(days=1)
@@ -131,22 +133,22 @@ def place(
 ) -> Visit:
     """Take the slot and make the appointment. Raises as ``book``."""
     permit(tx, order, schedule, scope)
-    new = _new(
-        tx,
-        slot_for(uuid7(), order, schedule),
-        order,
-        schedule,
-        series_id=series_id,
-        booked_by=scope.person,
-    )
+    made = try_place(tx, order, schedule, scope, series_id=series_id)
+    return made if isinstance(made, Visit) else refuse(tx, order, made)
+
+
+def try_place(
+    tx: Tx, order: Order, schedule: Schedule, scope: Scope, *, series_id: UUID | None = None
+) -> Visit | Reason:
+    """``place`` where ``permit`` came before, but says who has no time. Raises NotBookable."""
+    new = _new(tx, order, schedule, booked_by=scope.person, series_id=series_id)
     row = booking.insert(tx, new, audit.entry(order.patient_id, "create", "appointment"))
-    if row is None:
 
-        def again() -> Row | None:
-            return booking.insert(tx, new, again=True)
+    def again() -> Row | None:
+        return booking.insert(tx, new, again=True)
 
-        row = take_time(tx, order, schedule, again)
-    return _made(tx, new, row, schedule)
+    found = row or take_time(tx, order, schedule, again)
+    return found if isinstance(found, str) else _made(tx, new, found, schedule)
 
 
 def permit(tx: Tx, order: Order, schedule: Schedule, scope: Scope) -> None:
@@ -178,9 +180,11 @@ def slot_for(slot_id: UUID, order: Order, schedule: Schedule) -> Slot:
     )
 
 
-def take_time(tx: Tx, order: Order, schedule: Schedule, again: Callable[[], Row | None]) -> Row:
-    """After somebody was first: the row that ``again`` returns, where it was only about a chair
-    and there is another one. Raises SlotTaken, NotBookable."""
+def take_time(
+    tx: Tx, order: Order, schedule: Schedule, again: Callable[[], Row | None]
+) -> Row | Reason:
+    """After somebody was first: who has no time, or the row that ``again`` returns, where it was
+    only about a chair and there is another one. Raises NotBookable."""
     span = schedule.slot(order.starts_at)
     for _ in range(_TRIES):
         busy = availability.busy(tx, order.wish, schedule, span)
@@ -188,11 +192,16 @@ def take_time(tx: Tx, order: Order, schedule: Schedule, again: Callable[[], Row 
             raise NotBookable("There is no such chair, or none at all.")
         reason = busy.obstacle(span)
         if reason is not None:
-            _refuse(tx, order, reason)
+            return reason
         row = again()
         if row is not None:
             return row
-    return _refuse(tx, order, "CHAIR")
+    return "CHAIR"
+
+
+def refuse(tx: Tx, order: Order, reason: Reason) -> NoReturn:
+    """Say who has no time, and when all have. Raises SlotTaken."""
+    raise SlotTaken(reason=reason, next=shown(finding.next_free(tx, order.wish, order.starts_at)))
 
 
 def sealed(tx: Tx, patient_id: UUID, schedule: Schedule, note: str | None) -> bytes | None:
@@ -206,10 +215,6 @@ def sealed(tx: Tx, patient_id: UUID, schedule: Schedule, note: str | None) -> by
     return key.seal("note", note)
 
 
-def _refuse(tx: Tx, order: Order, reason: Reason) -> NoReturn:
-    raise SlotTaken(reason=reason, next=shown(finding.next_free(tx, order.wish, order.starts_at)))
-
-
 def _unoffered(schedule: Schedule, span: Span, *, staff: bool) -> Reason | None:
     if span.start < clock().now():
         return "PAST"
@@ -221,16 +226,10 @@ def _unoffered(schedule: Schedule, span: Span, *, staff: bool) -> Reason | None:
 
 
 def _new(
-    tx: Tx,
-    slot: Slot,
-    order: Order,
-    schedule: Schedule,
-    *,
-    series_id: UUID | None = None,
-    booked_by: UUID | None = None,
+    tx: Tx, order: Order, schedule: Schedule, *, booked_by: UUID | None, series_id: UUID | None
 ) -> booking.New:
     return booking.New(
-        slot=slot,
+        slot=slot_for(uuid7(), order, schedule),
         type_id=order.type_id,
         needs_chair=schedule.needs_chair or order.chair_id is not None,
         status="CONFIRMED",
@@ -264,6 +263,7 @@ def _made(tx: Tx, new: booking.New, row: Row, schedule: Schedule) -> Visit:
         series_id=new.series_id,
         booked_at=new.booked_at,
         time_zone=schedule.zone.key,
+        clinic_name=schedule.clinic_name,
     )
     tell(tx, visit, AppointmentBooked, status=new.status)
     tell(tx, visit, AppointmentConfirmed)

@@ -21,7 +21,8 @@ __all__ = ["Filter", "change", "day", "find", "listing", "of_series", "show"]
 _VISIT = """
        a.appointment_id, a.version, a.patient_id, a.clinic_id, a.practitioner_id, a.type_id,
        a.chair_id, a.starts_at, a.ends_at, a.status, a.amount, a.currency, a.cancelled_by,
-       a.cancelled_at, a.acknowledged_at, a.series_id, a.booked_at, c.time_zone"""
+       a.cancelled_at, a.acknowledged_at, a.series_id, a.booked_at, c.time_zone,
+       c.name as clinic_name"""
 _FROM = "from appointments a join clinics c on c.clinic_id = a.clinic_id"
 # Whom an appointment concerns: its patient, and the staff of its clinic.
 _MINE = """

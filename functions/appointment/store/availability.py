@@ -13,13 +13,13 @@ from functions.appointment.domain.slots import Busy
 from shared.db import Database, Row, Tx
 from shared.wire import Statement
 
-__all__ = ["Schedule", "Wish", "busy", "read", "schedule_of", "statement"]
+__all__ = ["Schedule", "Wish", "busy", "exceptional", "read", "schedule_of", "statement"]
 
 # One row, whatever is missing. Exceptions are compared on the clinic's wall, a day wider than the
 # window: whoever adds spans of instants cuts them to it.
 _READ = """
 select t.clinic_id, t.active as type_active, t.duration_minutes, t.needs_chair, t.price,
-       t.currency, t.cutoff_minutes, c.time_zone, p.hours, p.active as practitioner_active,
+       t.currency, t.cutoff_minutes, c.time_zone, c.name as clinic_name, p.hours, p.active as practitioner_active,
        (select json_agg(json_build_array(e.kind, e.starts, e.ends))
           from schedule_exceptions e
          where e.clinic_id = t.clinic_id
@@ -81,6 +81,7 @@ class Schedule:
     """The type of an appointment and the practitioner's hours in a window of time."""
 
     clinic_id: UUID
+    clinic_name: str
     zone: ZoneInfo
     duration: timedelta
     needs_chair: bool
@@ -117,9 +118,10 @@ def schedule_of(row: Row, window: Span) -> Schedule:
     """The schedule in a row."""
     zone = ZoneInfo(row["time_zone"])
     weekly = [Weekly(*hours) for hours in row["hours"] or ()]
-    exceptions = [_exception(one) for one in row["exceptions"] or ()]
+    exceptions = [exceptional(one) for one in row["exceptions"] or ()]
     return Schedule(
         clinic_id=row["clinic_id"],
+        clinic_name=row["clinic_name"],
         zone=zone,
         duration=timedelta(minutes=row["duration_minutes"]),
         needs_chair=row["needs_chair"],
@@ -169,6 +171,7 @@ def _named(wish: Wish) -> dict[str, Any]:
     }
 
 
-def _exception(values: list[Any]) -> Exceptional:
+def exceptional(values: list[Any]) -> Exceptional:
+    """The exception in an item of the column ``exceptions``."""
     kind, starts, ends = values
     return Exceptional(kind, datetime.fromisoformat(starts), datetime.fromisoformat(ends))
