@@ -16,8 +16,7 @@ __all__ = ["Visit"]
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One appointment, as of ``version``, which rises with each change (and serves as iCalendar's
-    SEQUENCE, too). ``time_zone`` and ``clinic_name`` are the
-    clinic's."""
+    SEQUENCE, too). ``time_zone`` and ``clinic_name`` are the clinic's."""
 
     appointment_id: UUID
     version: int

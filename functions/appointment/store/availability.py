@@ -19,7 +19,8 @@ __all__ = ["Schedule", "Wish", "busy", "exceptional", "read", "schedule_of", "st
 # window: whoever adds spans of instants cuts them to it.
 _READ = """
 select t.clinic_id, t.active as type_active, t.duration_minutes, t.needs_chair, t.price,
-       t.currency, t.cutoff_minutes, c.time_zone, c.name as clinic_name, p.hours, p.active as practitioner_active,
+       t.currency, t.cutoff_minutes, c.time_zone, c.name as clinic_name, p.hours,
+       p.active as practitioner_active,
        (select json_agg(json_build_array(e.kind, e.starts, e.ends))
           from schedule_exceptions e
          where e.clinic_id = t.clinic_id
