@@ -16,28 +16,28 @@ from shared.db import Database, Row, Tx
 from shared.privacy import guard
 from shared.wire import Statement
 
-__all__ = ["Filter", "change", "day", "find", "listing", "of_series", "show"]
+__all__ = ["FROM", "VISIT", "Filter", "change", "day", "find", "listing", "of_series", "show"]
 
-_VISIT = """
+VISIT = """
        a.appointment_id, a.version, a.patient_id, a.clinic_id, a.practitioner_id, a.type_id,
        a.chair_id, a.starts_at, a.ends_at, a.status, a.amount, a.currency, a.cancelled_by,
        a.cancelled_at, a.acknowledged_at, a.series_id, a.booked_at, c.time_zone,
        c.name as clinic_name"""
-_FROM = "from appointments a join clinics c on c.clinic_id = a.clinic_id"
+FROM = "from appointments a join clinics c on c.clinic_id = a.clinic_id"
 # Whom an appointment concerns: its patient, and the staff of its clinic.
 _MINE = """
 (a.patient_id = :person::uuid or :everywhere or a.clinic_id = any(:clinics::uuid[]))"""
 
 _FIND = f"""
-select {_VISIT}, t.cutoff_minutes
-  {_FROM} join appointment_types t on t.type_id = a.type_id
+select {VISIT}, t.cutoff_minutes
+  {FROM} join appointment_types t on t.type_id = a.type_id
  where a.appointment_id = :appointment_id and {_MINE}
 """  # nosec B608
 
 _SHOW = audited(
     f"""
-select {_VISIT}, a.note, a.cancellation_reason, s.version as key_version, s.wrapped as key_wrapped
-  {_FROM} left join subject_keys s on s.subject = a.patient_id
+select {VISIT}, a.note, a.cancellation_reason, s.version as key_version, s.wrapped as key_wrapped
+  {FROM} left join subject_keys s on s.subject = a.patient_id
  where a.appointment_id = :appointment_id and {_MINE}""",  # nosec B608
     action="read",
     what="appointment",
@@ -48,8 +48,8 @@ select {_VISIT}, a.note, a.cancellation_reason, s.version as key_version, s.wrap
 _LIST = (
     audited(
         f"""
-select {_VISIT}
-  {_FROM}
+select {VISIT}
+  {FROM}
  where {_MINE}
    and (:clinic_id::uuid is null or a.clinic_id = :clinic_id::uuid)
    and (:practitioner_id::uuid is null or a.practitioner_id = :practitioner_id::uuid)
@@ -87,7 +87,7 @@ select p.practitioner_id as of_practitioner, p.display_name, p.hours, c.time_zon
   from practitioners p
   join clinics c on c.clinic_id = p.clinic_id
   left join lateral (
-    select {_VISIT}
+    select {VISIT}
       from appointments a
      where a.clinic_id = p.clinic_id and a.practitioner_id = p.practitioner_id
        and a.starts_at >= :day::date::timestamp at time zone c.time_zone
@@ -102,8 +102,8 @@ select p.practitioner_id as of_practitioner, p.display_name, p.hours, c.time_zon
 )
 
 _SERIES = f"""
-select {_VISIT}, t.cutoff_minutes
-  {_FROM} join appointment_types t on t.type_id = a.type_id
+select {VISIT}, t.cutoff_minutes
+  {FROM} join appointment_types t on t.type_id = a.type_id
  where a.series_id = :series_id and a.status in ('PENDING', 'CONFIRMED') and a.starts_at > :now
    and {_MINE}
  order by a.starts_at
