@@ -48,6 +48,7 @@ CALLERS = {
     "appointment": Caller("service", service="appointment"),
     "dental_records": Caller("service", service="dental_records"),
     "treatment": Caller("service", service="treatment"),
+    "xray": Caller("service", service="xray"),
 }
 EVERYBODY = set(CALLERS)
 SIGNED_IN = {who for who, caller in CALLERS.items() if caller.kind == "person"}
@@ -100,7 +101,10 @@ TABLE = {
     "PUT /api/patients/{patient_id}/anamnesis": {"dentist", "owner"},
     "GET /api/patients/{patient_id}/access-log": GROUP | {"owner"},
     "GET /api/patients/{patient_id}/history": GROUP | {"owner"},
-    "GET /api/patients/-/exists/{patient_id}": {"appointment", "dental_records", "treatment"},
+    "GET /api/patients/-/identity/{patient_id}": {"xray"},
+    "GET /api/patients/-/exists/{patient_id}": {
+        *("appointment", "dental_records", "treatment", "xray"),
+    },
     "GET /api/patients/{patient_id}/allergies": {"dentist", "owner"},
     "PUT /api/patients/{patient_id}/allergies": {"dentist", "owner"},
     "GET /api/patients/-/allergies/{patient_id}": {"treatment"},
