@@ -5,9 +5,32 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from functions.appointment.store.appointments import FROM, VISIT
+from shared.audit import audited, who
 from shared.db import Database, Row, Tx
 
-__all__ = ["drop", "keep", "made_at", "owner"]
+__all__ = ["drop", "keep", "made_at", "of_token"]
+
+# Whose calendar it is comes with the appointments, so that one statement is all a look costs; who
+# has none is one row of nulls. Practitioners follow their own working day.
+_OF_TOKEN = (
+    audited(
+        f"""
+select f.person_id, v.*
+  from calendar_feeds f
+  left join lateral (
+    select {VISIT}, a.changed_at {FROM}
+     where (a.patient_id = f.person_id or a.practitioner_id = f.person_id)
+       and a.starts_at >= :since
+     order by a.starts_at, a.appointment_id limit :limit) v on true
+ where f.token_hash = :token_hash""",  # nosec B608
+        action="read",
+        what="calendar feed",
+        person="patient_id",
+        where="patient_id is not null",
+    )
+    + " order by starts_at, appointment_id"
+)
 
 
 def keep(tx: Tx, person_id: UUID, token_hash: bytes, at: datetime) -> None:
@@ -36,7 +59,7 @@ def made_at(db: Database, person_id: UUID) -> datetime | None:
     return None if row is None else row["made_at"]
 
 
-def owner(db: Database, token_hash: bytes) -> UUID | None:
-    """Whose feed has this token."""
-    row = db.one("select person_id from calendar_feeds where token_hash = :h", h=token_hash)
-    return None if row is None else row["person_id"]
+def of_token(db: Database, token_hash: bytes, since: datetime, limit: int) -> list[Row]:
+    """The appointments of whoever has this token, as ``store.appointments`` has them, with
+    ``person_id`` and ``changed_at``; a row of nulls where there are none, no row for no feed."""
+    return db.all(_OF_TOKEN, token_hash=token_hash, since=since, limit=limit, **who())
