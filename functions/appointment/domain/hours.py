@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ __all__ = [
     "Exceptional",
     "Span",
     "Weekly",
+    "flaw",
     "instant",
     "merged",
     "minus",
@@ -43,11 +45,21 @@ class Span(NamedTuple):
 
 
 class Weekly(NamedTuple):
-    """Work on each ``weekday`` (1 is Monday: ISO 8601), in minutes of the local day."""
+    """Work on each ``weekday`` (1 is Monday: ISO 8601), in minutes of the local day, apart from
+    the ``breaks``."""
 
     weekday: int
     start: int
     end: int
+    breaks: Sequence[Sequence[int]] = ()
+
+    def parts(self) -> Iterator[tuple[int, int]]:
+        """What is worked between the breaks."""
+        start = self.start
+        for away, back in sorted((first, last) for first, last in self.breaks):
+            yield start, away
+            start = back
+        yield start, self.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,20 @@ class Exceptional:
     kind: ExceptionKind
     start: datetime
     end: datetime
+
+
+def flaw(weekly: Sequence[Weekly]) -> str | None:
+    """What is wrong with weekly hours; None if nothing is."""
+    if any(hours.start >= hours.end for hours in weekly):
+        return "each part of a day ends after it begins"
+    if any(away >= back for hours in weekly for away, back in hours.breaks):
+        return "each break ends after it begins"
+    worked = sorted((hours.weekday, *part) for hours in weekly for part in hours.parts())
+    if any(start > end for _, start, end in worked):
+        return "the breaks of a part lie in it, one after the other"
+    if any(a[0] == b[0] and b[1] < a[2] for a, b in pairwise(worked)):
+        return "two parts of a day overlap"
+    return None
 
 
 def instant(local: datetime, zone: ZoneInfo) -> datetime:
@@ -126,10 +152,11 @@ def _weekly(weekly: Sequence[Weekly], zone: ZoneInfo, window: Span) -> Iterator[
         midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 -- on the wall
         for hours in weekly:
             if hours.weekday == day.isoweekday():
-                start = instant(midnight + timedelta(minutes=hours.start), zone)
-                end = instant(midnight + timedelta(minutes=hours.end), zone)
-                if start < end:
-                    yield Span(start, end)
+                for first, last in hours.parts():
+                    start = instant(midnight + timedelta(minutes=first), zone)
+                    end = instant(midnight + timedelta(minutes=last), zone)
+                    if start < end:
+                        yield Span(start, end)
 
 
 def _days(first: date, last: date) -> Iterator[date]:

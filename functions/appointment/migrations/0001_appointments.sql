@@ -9,8 +9,8 @@ create table clinics (
 );
 
 -- practitioner_id is the account's id in auth; somebody may work at several clinics.
--- hours: [[weekday (1 is Monday, ISO 8601), from, to], ...] in minutes of the clinic's day, breaks
--- taken out already; sorted, and never overlapping.
+-- hours: [[weekday (1 is Monday: ISO 8601), from, to, [[from, to] of each break]], ...] in minutes
+-- of the clinic's day; never overlapping.
 create table practitioners (
   clinic_id uuid not null references clinics,
   practitioner_id uuid not null,

@@ -16,7 +16,14 @@ from functions.appointment.domain.states import (
     next_status,
 )
 from functions.appointment.domain.visits import Visit
-from functions.appointment.service.booking import Order, permit, schedule_for, slot_for, take_time
+from functions.appointment.service.booking import (
+    Order,
+    permit,
+    refuse,
+    schedule_for,
+    slot_for,
+    take_time,
+)
 from functions.appointment.service.hooks import freed
 from functions.appointment.service.scope import Scope
 from functions.appointment.service.visits import VisitEvent, tell
@@ -102,6 +109,8 @@ def reschedule(appointment_id: UUID, version: int, to: Move, scope: Scope) -> Vi
             return booking.move(tx, slot, needs_chair=needs, preferred=old.chair_id, again=again)
 
         row = take(again=False) or take_time(tx, order, schedule, take)
+        if isinstance(row, str):
+            refuse(tx, order, row)
         new = replace(
             old,
             practitioner_id=slot.practitioner_id,

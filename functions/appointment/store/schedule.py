@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from shared.audit import audited, who
 from shared.db import Database, Row, Tx
 
 __all__ = [
@@ -50,15 +51,24 @@ on conflict (clinic_id) do update
    set version = excluded.version, name = excluded.name, time_zone = excluded.time_zone
  where clinics.version < excluded.version
 """
-_EXCEPTIONS = """
+# Leave is a practitioner's, so whoever looks is on record; a holiday is nobody's.
+_EXCEPTIONS = (
+    audited(
+        """
 select exception_id, clinic_id, practitioner_id, kind, starts, ends from schedule_exceptions
  where clinic_id = :clinic_id and starts < :until and ends > :since
    and (:practitioner_id::uuid is null or practitioner_id is null
         or practitioner_id = :practitioner_id::uuid)
    and (:after::uuid is null
         or (starts, exception_id) > (:after_starts::timestamp, :after::uuid))
- order by starts, exception_id limit :limit
-"""
+ order by starts, exception_id limit :limit""",
+        action="read",
+        what="working hours",
+        person="practitioner_id",
+        where="practitioner_id is not null",
+    )
+    + " order by starts, exception_id"
+)
 
 
 def clinic(source: Database | Tx, clinic_id: UUID) -> Row | None:
@@ -165,6 +175,7 @@ def exceptions(
         after_starts=after[0] if after else None,
         after=after[1] if after else None,
         limit=limit,
+        **who(),
     )
 
 
