@@ -24,7 +24,7 @@ from functions.appointment.service.booking import (
     slot_for,
     take_time,
 )
-from functions.appointment.service.hooks import freed
+from functions.appointment.store.hooks import freed
 from functions.appointment.service.scope import Scope
 from functions.appointment.service.visits import VisitEvent, tell
 from functions.appointment.store import appointments, booking

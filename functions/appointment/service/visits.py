@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functions.appointment.domain.visits import Visit
-from functions.appointment.service.hooks import Method, invite
+from functions.appointment.store.hooks import Method, invite
 from shared.contracts.appointment import (
     AppointmentAcknowledged,
     AppointmentBooked,

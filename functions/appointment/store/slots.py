@@ -16,7 +16,7 @@ from uuid import UUID
 from functions.appointment.domain.hours import Span
 from shared.db import Row, Tx
 
-__all__ = ["Kind", "Slot", "release", "slot_of", "take"]
+__all__ = ["Kind", "Slot", "release", "release_all", "slot_of", "take"]
 
 Kind = Literal["APPOINTMENT", "OFFER"]
 
@@ -64,12 +64,21 @@ def take(tx: Tx, slot: Slot) -> bool:
 
 def release(tx: Tx, slot_id: UUID) -> Slot | None:
     """Free the slot, and say which that was; None if there was none (any more). Whoever frees
-    one for good calls ``service.hooks.freed``."""
+    one for good calls ``store.hooks.freed``."""
     row = tx.one(
         f"delete from slots_taken where slot_id = :slot_id returning {_COLUMNS}",  # nosec B608
         slot_id=slot_id,
     )
     return None if row is None else slot_of(row)
+
+
+def release_all(tx: Tx, patient_id: UUID) -> list[Slot]:
+    """Free whatever is taken for a patient, and say what that was."""
+    rows = tx.all(
+        f"delete from slots_taken where patient_id = :patient_id returning {_COLUMNS}",  # nosec B608
+        patient_id=patient_id,
+    )
+    return [slot_of(row) for row in rows]
 
 
 def slot_of(row: Row) -> Slot:

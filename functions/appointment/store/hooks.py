@@ -1,4 +1,7 @@
-"""Where parts of appointment hear of each other without knowing each other."""
+"""Where parts of appointment hear of each other without knowing each other.
+
+It lies this low because an erasure frees slots, too, and is declared below the use cases.
+"""
 
 from __future__ import annotations
 
