@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.appointment import api, handlers, privacy
+from functions.appointment import api, handlers, jobs, privacy
 from shared.runtime import Service
 
 if TYPE_CHECKING:
     from flask import Request, Response
 
-service = Service("appointment", api=api.api, handlers=handlers.on, privacy=privacy.privacy)
+service = Service(
+    "appointment",
+    api=api.api,
+    handlers=handlers.on,
+    jobs=jobs.jobs,
+    privacy=privacy.privacy,
+)
 
 
 def http(request: Request) -> Response:

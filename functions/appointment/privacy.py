@@ -29,6 +29,62 @@ def _free_slots(tx: Tx, person: UUID) -> Mapping[str, int]:
 
 privacy = Privacy(
     tables=(
+        Personal(
+            "waitlist_offers",
+            person="patient_id",
+            plain=(
+                "offer_id",
+                "wish_id",
+                "clinic_id",
+                "practitioner_id",
+                "type_id",
+                "starts_at",
+                "ends_at",
+                "status",
+                "made_at",
+                "expires_at",
+            ),
+        ),
+        Personal(
+            "waitlist_wishes",
+            person="patient_id",
+            plain=(
+                "wish_id",
+                "clinic_id",
+                "type_id",
+                "practitioner_id",
+                "windows",
+                "status",
+                "appointment_id",
+                "made_at",
+            ),
+        ),
+        Personal(
+            "appointment_requests",
+            person="patient_id",
+            plain=(
+                "request_id",
+                "clinic_id",
+                "type_id",
+                "practitioner_id",
+                "windows",
+                "status",
+                "appointment_id",
+                "made_at",
+                "decided_at",
+            ),
+            sealed={
+                "note": "appointment_requests.note",
+                "reason": "appointment_requests.reason",
+            },
+        ),
+        Personal(
+            "reminders",
+            person="patient_id",
+            plain=("appointment_id", "starts_at", "hours_before", "outcome", "settled_at"),
+        ),
+        # The hash is a key to the calendar: it is erased, and never shown.
+        Personal("calendar_feeds", plain=("made_at",)),
         # Deleted by what frees them, so that whoever waits for a slot hears of it.
         Personal("slots_taken", person="patient_id", erase="keep"),
         Personal(
@@ -65,6 +121,8 @@ privacy = Privacy(
             change={"display_name": "''", "active": "false", "hours": "'[]'"},
         ),
     ),
-    impersonal=frozenset({"appointment_types", "chairs", "clinics"}),
+    impersonal=frozenset(
+        {"appointment_types", "chairs", "clinic_settings", "clinics", "waitlist_slots"}
+    ),
     outside=_free_slots,
 )

@@ -16,6 +16,7 @@ from functions.appointment.domain.slots import Busy, obstacle, offered
 from shared.errors import Conflict, Gone
 
 __all__ = [
+    "MOST_WINDOWS",
     "NOTICE",
     "AlreadyBooked",
     "OfferOver",
@@ -28,6 +29,9 @@ __all__ = [
 
 NOTICE = timedelta(minutes=30)
 """What begins sooner is not offered: the patient has to read the e-mail, and to come."""
+
+MOST_WINDOWS = 20
+"""So many stretches of time one wish, or one request, may name."""
 
 WishStatus = Literal["WAITING", "BOOKED", "WITHDRAWN", "EXPIRED"]
 OfferStatus = Literal["OPEN", "ACCEPTED", "DECLINED", "EXPIRED", "WITHDRAWN"]

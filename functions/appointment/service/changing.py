@@ -24,10 +24,10 @@ from functions.appointment.service.booking import (
     slot_for,
     take_time,
 )
-from functions.appointment.store.hooks import freed
 from functions.appointment.service.scope import Scope
 from functions.appointment.service.visits import VisitEvent, tell
 from functions.appointment.store import appointments, booking
+from functions.appointment.store.hooks import freed
 from functions.appointment.store.slots import Slot
 from shared.clocks import clock
 from shared.contracts.appointment import (

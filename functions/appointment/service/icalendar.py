@@ -14,14 +14,14 @@ from zoneinfo import ZoneInfo
 
 from functions.appointment.domain.hours import instant
 from functions.appointment.domain.visits import Visit
-from functions.appointment.service.hooks import Method, invites
+from functions.appointment.store.hooks import Method, invites
 from shared.clocks import clock
 from shared.config import config
 
 if TYPE_CHECKING:
     from icalendar import Calendar, Event
 
-__all__ = ["MEDIA", "feed", "invitation"]
+__all__ = ["MEDIA", "Method", "feed", "invitation"]
 
 MEDIA = "text/calendar; charset=utf-8"
 _PRODUCT = "-//DentalHelp//Appointments//EN"

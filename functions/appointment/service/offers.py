@@ -16,10 +16,10 @@ from uuid import UUID
 
 from functions.appointment.domain.hours import Span
 from functions.appointment.domain.waitlist import NOTICE, expiry, placement
-from functions.appointment.service.hooks import when_freed
 from functions.appointment.service.links import offer_link
 from functions.appointment.store import availability, holds, offers, settings, slots, wishes
 from functions.appointment.store.availability import Wish
+from functions.appointment.store.hooks import when_freed
 from functions.appointment.store.slots import Slot
 from functions.appointment.store.windows import spans
 from shared import audit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from shared.errors import Gone, NotFound
 from shared.privacy import PersonErased, alive
 from shared.runtime import database
 
-__all__ = ["AppointmentMoved", "acknowledge", "cancel", "remind_due", "show"]
+__all__ = ["AppointmentMoved", "Reminded", "acknowledge", "cancel", "remind_due", "show"]
 
 _BATCH = 100
 _BUDGET_S = 20.0
@@ -70,13 +71,21 @@ def _settle(tx: Tx, row: Row) -> int:
     return 1
 
 
-def show(appointment_id: UUID, starts_at: datetime) -> Visit:
+@dataclass(frozen=True, slots=True)
+class Reminded:
+    """The appointment that a link is about; ``cancellable``: its patient may still cancel."""
+
+    visit: Visit
+    cancellable: bool
+
+
+def show(appointment_id: UUID, starts_at: datetime) -> Reminded:
     """The appointment that a link is about. Raises NotFound, AppointmentMoved."""
 
-    def work(tx: Tx) -> Visit:
-        visit = _at(tx, appointment_id, starts_at)[0]
+    def work(tx: Tx) -> Reminded:
+        visit, cutoff = _at(tx, appointment_id, starts_at)
         audit.record(tx, visit.patient_id, "read", "appointment")
-        return visit
+        return Reminded(visit, in_time(visit.starts_at, cutoff, clock().now()))
 
     return database("appointment").transaction(work)
 
