@@ -1,10 +1,16 @@
-"""What treatment consumes: who is a patient, and what was done to teeth."""
+"""What treatment consumes: who is a patient and allergic to what, and what was done to teeth."""
 
 from __future__ import annotations
 
-from functions.treatment.service import performed
+from functions.treatment.service import allergies, performed
 from functions.treatment.store.items import Intervention
 from shared.contracts.dental_records import ToothInterventionPerformed, ToothRecordCorrected
+from shared.contracts.patient import (
+    AllergiesUpdated,
+    AnamnesisUpdated,
+    NationalIdCorrected,
+    PatientUpdated,
+)
 from shared.db import Tx
 from shared.errors import Reject
 from shared.inbox import Subscriptions
@@ -16,6 +22,30 @@ __all__ = ["on"]
 on = Subscriptions("treatment")
 
 follow_patients(on)
+
+
+@on(AllergiesUpdated)
+def follow_allergies(event: AllergiesUpdated, tx: Tx, meta: Metadata) -> None:
+    """The replica of the list, never backwards."""
+    allergies.follow(event, tx, meta)
+
+
+@on(PatientUpdated)
+def hear_of_profile(event: PatientUpdated, tx: Tx, meta: Metadata) -> None:
+    """The record is newer, the list the same."""
+    allergies.hear(event.patient_id, tx, meta)
+
+
+@on(AnamnesisUpdated)
+def hear_of_anamnesis(event: AnamnesisUpdated, tx: Tx, meta: Metadata) -> None:
+    """The record is newer, the list the same."""
+    allergies.hear(event.patient_id, tx, meta)
+
+
+@on(NationalIdCorrected)
+def hear_of_national_id(event: NationalIdCorrected, tx: Tx, meta: Metadata) -> None:
+    """The record is newer, the list the same."""
+    allergies.hear(event.patient_id, tx, meta)
 
 
 @on(ToothInterventionPerformed)

@@ -126,7 +126,8 @@ class _Words(NamedTuple):
     times: tuple[str, str]
     before: str
     """What stands before several times."""
-    every: str
+    every: tuple[str, str]
+    """Before one unit of time, and before several."""
     lasting: str
     as_needed: str
 
@@ -141,7 +142,7 @@ _WORDS: dict[Language, _Words] = {
         },
         ("once", "times"),
         "",
-        "every",
+        ("every", "every"),
         "for",
         "as needed",
     ),
@@ -154,7 +155,7 @@ _WORDS: dict[Language, _Words] = {
         },
         ("o dată", "ori"),
         "de ",
-        "la fiecare",
+        ("pe", "la fiecare"),
         "timp de",
         "la nevoie",
     ),
@@ -167,7 +168,7 @@ _WORDS: dict[Language, _Words] = {
         },
         ("1 kali", "kali"),
         "",
-        "setiap",
+        ("per", "setiap"),
         "selama",
         "bila perlu",
     ),
@@ -179,18 +180,22 @@ def directions(content: Content, language: Language) -> str:
     words, timing, duration = _WORDS[language], content.timing, content.duration
     several = _counted(timing.frequency, words.times[1], language)
     often = words.times[0] if timing.frequency == 1 else f"{words.before}{several}"
-    one, several = words.units[timing.unit]
-    every = one if timing.period == 1 else _counted(timing.period, several, language)
-    one, several = words.units[duration.unit]
-    lasting = _counted(duration.value, one if duration.value == 1 else several, language)
+    every = words.every[timing.period > 1]
     parts = [
         f"{content.dose.value.normalize():f} {content.dose.unit}",
-        f"{often} {words.every} {every}",
-        f"{words.lasting} {lasting}",
+        f"{often} {every} {_span(timing.period, timing.unit, language, one_is_said=False)}",
+        f"{words.lasting} {_span(duration.value, duration.unit, language)}",
     ]
     if timing.as_needed:
         parts.insert(2, words.as_needed)
     return ", ".join(parts)
+
+
+def _span(number: int, unit: TimeUnit, language: Language, *, one_is_said: bool = True) -> str:
+    one, several = _WORDS[language].units[unit]
+    if number == 1:
+        return f"1 {one}" if one_is_said else one
+    return _counted(number, several, language)
 
 
 def _counted(number: int, word: str, language: Language) -> str:

@@ -1,0 +1,314 @@
+"""Prescriptions: issued by dentists, never changed, cancelled with a reason.
+
+Each is checked against what its patient is allergic to. What is refused is told by 409 with the
+allergies that speak against it; a dentist may name them in ``override``, with a reason.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from functions.treatment.api.base import api
+from functions.treatment.domain import allergies
+from functions.treatment.domain import prescriptions as domain
+from functions.treatment.domain.prescriptions import (
+    AllergiesUnknown,
+    AllergyConflict,
+    NotIssued,
+    Route,
+    Status,
+    directions,
+)
+from functions.treatment.service import prescriptions
+from functions.treatment.service.prescriptions import Issued, Waiver, Wanted
+from shared.access import GROUP, anyone, owner, roles
+from shared.errors import Forbidden, NotFound, Unavailable
+from shared.http import Reply
+from shared.identity import Caller
+from shared.pages import Page, PageQuery
+from shared.privacy import PersonErased
+from shared.types import AtcCode, Language
+
+_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+_Notes = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5000)]
+_Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+_Count = Annotated[int, Field(ge=1, le=1000)]
+_TimeUnit = Literal["h", "d", "wk", "mo"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+class Drug(_Body):
+    """What is prescribed, by its generic name; the ATC code makes the check of allergies sure."""
+
+    name: _Text
+    code: AtcCode | None = None
+
+
+class Dose(_Body):
+    """How much at a time: 1 ``tablet``, 7.5 ``ml``."""
+
+    value: Annotated[Decimal, Field(gt=0, le=100_000, max_digits=9, decimal_places=3)]
+    unit: Annotated[_Text, StringConstraints(max_length=50)]
+
+
+class Timing(_Body):
+    """``frequency`` times in every ``period`` of ``unit`` (FHIR R5 Timing.repeat)."""
+
+    frequency: _Count
+    period: _Count = 1
+    unit: _TimeUnit = "d"
+    as_needed: bool = False
+
+
+class Duration(_Body):
+    """For how long."""
+
+    value: _Count
+    unit: _TimeUnit = "d"
+
+
+class _Said(_Body):
+    """All that a prescription says."""
+
+    drug: Drug
+    form: _Text
+    """tablet, solution..."""
+    strength: _Text
+    """500 mg, 0.12 %..."""
+    dose: Dose
+    route: Route
+    """Of EDQM's standard terms."""
+    timing: Timing
+    duration: Duration
+    repeats: Annotated[int, Field(ge=0, le=99)] = 0
+    """How often it may be dispensed again."""
+    notes: _Notes | None = None
+
+
+class Override(_Body):
+    """Why it is issued in spite of these allergies, which the refusal has named; of none where
+    nobody has asked what the patient is allergic to."""
+
+    reason: _Reason
+    allergy_ids: Annotated[list[UUID], Field(max_length=100)] = []
+
+
+class NewPrescription(_Said):
+    """What to issue to whom."""
+
+    patient_id: UUID
+    clinic_id: UUID
+    treatment_id: UUID | None = None
+    override: Override | None = None
+
+
+class Cancel(_Body):
+    """Why it is not to be dispensed any more."""
+
+    reason: _Reason
+
+
+class Overridden(BaseModel):
+    """What spoke against it, and why it was issued."""
+
+    reason: str
+    substances: list[str]
+
+
+class Prescription(_Said):
+    """A prescription as it was issued."""
+
+    prescription_id: UUID
+    patient_id: UUID
+    clinic_id: UUID
+    treatment_id: UUID | None
+    prescriber_id: UUID
+    status: Status
+    issued_at: datetime
+    allergies_version: int
+    """The version of the patient's record that it was checked against."""
+    override: Overridden | None
+    cancelled_at: datetime | None
+    cancelled_by: UUID | None
+    cancel_reason: str | None
+
+    @classmethod
+    def of(cls, found: Issued) -> Self:
+        """The representation of ``found``."""
+        row = found.row
+        return cls(
+            **_Said.model_validate(found.content).model_dump(),
+            **{name: row[name] for name in _ROW},
+            override=_overridden(found),
+            cancel_reason=found.cancel_reason,
+        )
+
+
+_ROW = (
+    "prescription_id",
+    "patient_id",
+    "clinic_id",
+    "treatment_id",
+    "prescriber_id",
+    "status",
+    "issued_at",
+    "allergies_version",
+    "cancelled_at",
+    "cancelled_by",
+)
+
+
+class Printed(BaseModel):
+    """What stands on paper. Names and addresses are looked up by whoever prints it."""
+
+    prescription_id: UUID
+    patient_id: UUID
+    prescriber_id: UUID
+    clinic_id: UUID
+    status: Status
+    """A cancelled one must not look as if it could be dispensed."""
+    issued_at: datetime
+    drug: str
+    code: str | None
+    form: str
+    strength: str
+    route: Route
+    directions: str
+    repeats: int
+    notes: str | None
+    language: Language
+
+
+class OfPatient(PageQuery):
+    """Whose prescriptions, and which of them."""
+
+    patient_id: UUID
+    status: Status | None = None
+
+
+class In(BaseModel):
+    """In which language."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    language: Language = "en"
+
+
+@api.post(
+    "/prescriptions",
+    access=roles("DENTIST", clinic="clinic_id"),
+    returns=Prescription,
+    status=201,
+    problems=[AllergyConflict, AllergiesUnknown, NotFound, PersonErased, Unavailable],
+)
+def issue(body: NewPrescription, caller: Caller) -> Reply[Prescription]:
+    """Issue a prescription; the patient is told. An allergy that is recorded at the same time is
+    either seen by the check, or comes after it. 503 where the allergies cannot be known now."""
+    override = body.override
+    wanted = Wanted(
+        body.patient_id,
+        body.clinic_id,
+        body.treatment_id,
+        _content(body),
+        override and Waiver(override.reason, override.allergy_ids),
+    )
+    made = prescriptions.issue(wanted, caller)
+    where = f"/api/treatments/prescriptions/{made.row['prescription_id']}"
+    return Reply(Prescription.of(made), etag=made.row["version"], location=where)
+
+
+@api.get(
+    "/prescriptions",
+    access=roles("DENTIST") | roles("ADMIN", clinic=GROUP) | owner("patient_id"),
+    returns=Page[Prescription],
+)
+def list_prescriptions(query: OfPatient, caller: Caller) -> Page[Prescription]:
+    """A patient's prescriptions, newest first."""
+    page = prescriptions.list_of(
+        query.patient_id, query, query.status, me=caller.id, everything=_everything(caller)
+    )
+    return Page(items=[Prescription.of(one) for one in page.items], next_cursor=page.next_cursor)
+
+
+@api.get(
+    "/prescriptions/{prescription_id}", access=anyone(), returns=Prescription, problems=[NotFound]
+)
+def show(prescription_id: UUID, caller: Caller) -> Reply[Prescription]:
+    """One prescription; 404 for everybody but its patient, dentists and ADMINs of the group."""
+    found = prescriptions.show(prescription_id, me=caller.id, everything=_everything(caller))
+    return Reply(Prescription.of(found), etag=found.row["version"])
+
+
+@api.get(
+    "/prescriptions/{prescription_id}/print",
+    access=anyone(),
+    returns=Printed,
+    problems=[NotFound],
+)
+def show_for_print(prescription_id: UUID, query: In, caller: Caller) -> Printed:
+    """What to print, its directions in words of ``language``; for whom the prescription is."""
+    found = prescriptions.show(prescription_id, me=caller.id, everything=_everything(caller))
+    row, content = found.row, found.content
+    return Printed(
+        prescription_id=row["prescription_id"],
+        patient_id=row["patient_id"],
+        prescriber_id=row["prescriber_id"],
+        clinic_id=row["clinic_id"],
+        status=row["status"],
+        issued_at=row["issued_at"],
+        drug=content.drug.name,
+        code=content.drug.code,
+        form=content.form,
+        strength=content.strength,
+        route=content.route,
+        directions=directions(content, query.language),
+        repeats=content.repeats,
+        notes=content.notes,
+        language=query.language,
+    )
+
+
+@api.post(
+    "/prescriptions/{prescription_id}/cancel",
+    access=roles("DENTIST"),
+    returns=Prescription,
+    problems=[NotFound, NotIssued, Forbidden, PersonErased],
+)
+def cancel(prescription_id: UUID, body: Cancel, caller: Caller) -> Reply[Prescription]:
+    """Take a prescription back, by a dentist of its clinic; of several who do, one succeeds."""
+    found = prescriptions.cancel(prescription_id, body.reason, caller)
+    return Reply(Prescription.of(found), etag=found.row["version"])
+
+
+def _everything(caller: Caller) -> bool:
+    return caller.has("DENTIST") or caller.has("ADMIN", GROUP)
+
+
+def _content(body: NewPrescription) -> domain.Content:
+    timing, duration = body.timing, body.duration
+    return domain.Content(
+        drug=allergies.Drug(body.drug.name, body.drug.code),
+        form=body.form,
+        strength=body.strength,
+        dose=domain.Dose(body.dose.value, body.dose.unit),
+        route=body.route,
+        timing=domain.Timing(timing.frequency, timing.period, timing.unit, timing.as_needed),
+        duration=domain.Duration(duration.value, duration.unit),
+        repeats=body.repeats,
+        notes=body.notes,
+    )
+
+
+def _overridden(found: Issued) -> Overridden | None:
+    if found.override is None:
+        return None
+    met = (one.allergy.name or one.allergy.code or "" for one in found.override.conflicts)
+    return Overridden(reason=found.override.reason, substances=list(met))
