@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
     from urllib3.response import BaseHTTPResponse
 
-__all__ = ["LARGEST", "NoAnswer", "Transport", "http"]
+__all__ = ["LARGEST", "NoAnswer", "Transport", "http", "pool"]
 
 LARGEST = 10 * 1024 * 1024  # bytes of an answer
 _CHUNK = 64 * 1024
@@ -40,7 +40,7 @@ def http(
 
     deadline = time.monotonic() + timeout
     try:
-        answer = _pool().request(
+        answer = pool().request(
             method,
             url,
             headers=headers,
@@ -76,7 +76,7 @@ def _read(answer: BaseHTTPResponse, deadline: float) -> bytes:
 
 
 @cache
-def _pool() -> PoolManager:
+def pool() -> PoolManager:
     """Connections of this process; more are opened than kept when many threads call at once."""
     from urllib3 import PoolManager
 

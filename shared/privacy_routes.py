@@ -34,9 +34,6 @@ def add_privacy_routes(
         """Table -> the person's rows, decrypted; without rows where the person is unknown."""
         return privacy.export(database(), vault(), person_id)
 
-    if privacy.files is None:
-        return
-
     @api.get(
         "/-/people/{person_id}/files",
         access=services(ERASER),

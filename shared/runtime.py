@@ -67,7 +67,8 @@ class Service:
         """``needs``: settings besides those that every service needs. ``gauges`` read figures of
         the service's own. ``projections`` follow its events. ``keys`` gives the public token keys
         where they need not be fetched: in auth itself."""
-        self.name, self.api, self.privacy, self.needs = name, api, privacy, tuple(needs)
+        self.name, self.api, self.privacy = name, api, privacy
+        self.needs = (*needs, *(["RETENTION"] if privacy.kinds else []))
         self.on = handlers or Subscriptions(name)
         self.sagas, self.projections = sagas, projections
         self._keys = keys

@@ -81,6 +81,7 @@ METRICS: dict[str, Metric] = {
     "dentalhelp.erasure.overdue": Metric(
         "counter", "{request}", "Services that were asked again for an erasure."
     ),
+    "dentalhelp.exports": Metric("counter", "{export}", "Archives of exports, by their outcome."),
     "dentalhelp.email.replica.lag": Metric(
         "histogram", "s", "From a change of an e-mail address to its replica.", _DELAY
     ),

@@ -20,6 +20,10 @@ __all__ = [
     "ASKINGS",
     "BACKUPS_KEPT",
     "CONTINUE_AFTER",
+    "EXPORT_KEPT",
+    "EXPORT_LINK",
+    "EXPORT_REMEMBERED",
+    "EXPORT_TRIES",
     "INVITATION_LIFE",
     "KEY_LEAD",
     "KEY_LIFE",
@@ -63,6 +67,10 @@ CONTINUE_AFTER = timedelta(seconds=2)
 ANSWER_WITHIN = timedelta(seconds=60)
 ASKINGS = 20
 BACKUPS_KEPT = timedelta(days=30)
+EXPORT_KEPT = timedelta(days=7)
+EXPORT_LINK = timedelta(minutes=5)
+EXPORT_REMEMBERED = timedelta(days=30)
+EXPORT_TRIES = 5
 _LONGEST_PAUSE = timedelta(hours=1)
 
 

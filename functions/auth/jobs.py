@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from functions.auth.service import clinics, erasures, history, keys, staff
+from functions.auth.service import archives, clinics, erasures, history, keys, staff
 from shared.jobs import Jobs
 
 __all__ = ["jobs"]
@@ -28,6 +28,18 @@ def purge() -> int:
 def tend_erasures() -> int:
     """Erasures that somebody left behind: requests, late answers, receipts."""
     return erasures.tend()
+
+
+@jobs("exports", every=timedelta(seconds=1))
+def make_exports() -> int:
+    """The next archive that somebody asked for."""
+    return archives.make_next()
+
+
+@jobs("sweep-exports", every=timedelta(hours=1))
+def sweep_exports() -> int:
+    """Archives that were kept for long enough."""
+    return archives.sweep()
 
 
 @jobs("histories", every=timedelta(hours=1))

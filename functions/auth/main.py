@@ -20,6 +20,7 @@ service = Service(
     sagas=sagas.sagas,
     jobs=jobs.jobs,
     privacy=privacy.privacy,
+    needs=("OBJECTS_URL",),
     gauges=(unanswered,),
     projections=(PROJECTOR,),
     keys=verification_keys,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functions.auth.store import exports
 from functions.auth.store.history import STORE
 from shared.event_export import exported
 from shared.privacy import Personal, Privacy
@@ -27,6 +28,7 @@ privacy = Privacy(
         ),
         Personal("account_history_a"),
         Personal("account_history_b"),
+        Personal("exports", plain=("id", "state", "requested_at", "settled_at", "expires_at")),
         # Sealed with the person's key, which the erasure deletes.
         Personal("events", erase="keep", show=exported(STORE)),
         # Shows that the request was met; erasure_services has counts and the erasure's id.
@@ -36,4 +38,5 @@ privacy = Privacy(
     impersonal=frozenset(
         {"clinics", "erasure_services", "login_attempts", "receipt_keys", "signing_keys"}
     ),
+    outside=exports.forget,
 )

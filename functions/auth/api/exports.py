@@ -8,12 +8,12 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from functions.auth.api.base import GROUP_ADMINS, api
-from functions.auth.service import exports
-from shared.access import owner
+from functions.auth.api.base import GROUP_ADMINS, Body, api
+from functions.auth.service import archives, exports
+from shared.access import anyone, owner
 from shared.canonical import checksum
 from shared.clocks import clock
-from shared.errors import NotFound, Unavailable
+from shared.errors import Conflict, NotFound, Unavailable
 from shared.http import Reply
 from shared.identity import Caller
 
@@ -35,6 +35,64 @@ class Export(BaseModel):
     parts: dict[str, dict[str, list[dict[str, Any]]]]
     """Service -> table -> rows."""
     manifest: Manifest
+
+
+class Order(Body):
+    """Of whom an archive is to be made."""
+
+    patient_id: UUID
+
+
+class Ordered(BaseModel):
+    """What follows the archive that is being made."""
+
+    export_id: UUID
+
+
+class Archive(BaseModel):
+    """How far an archive is; READY, it can be fetched by ``url`` for some minutes."""
+
+    export_id: UUID
+    patient_id: UUID
+    state: Literal["QUEUED", "RUNNING", "READY", "FAILED", "EXPIRED"]
+    requested_at: datetime
+    files_done: int
+    files_all: int | None
+    """None: nobody has counted yet."""
+    bytes_done: int
+    bytes_all: int | None
+    """Of the original files."""
+    failure: str | None
+    """Of the last try, which is repeated unless the state is FAILED."""
+    size: int | None
+    """Of the archive, in bytes."""
+    expires_at: datetime | None
+    """When it is deleted."""
+    url: str | None
+
+
+@api.post(
+    "/exports",
+    access=owner("patient_id") | GROUP_ADMINS,
+    returns=Ordered,
+    status=202,
+    problems=[NotFound, Conflict],
+)
+def order_archive(body: Order, caller: Caller) -> Reply[Ordered]:
+    """Have an archive made of all that is known about a person: a ZIP with JSON of each service,
+    the original files, and a manifest. Asked for again, or at once, until it is made it is the
+    same one. 409 for somebody who was erased."""
+    export_id = archives.request(body.patient_id, caller)
+    return Reply(Ordered(export_id=export_id), location=f"{api.prefix}/exports/jobs/{export_id}")
+
+
+@api.get(
+    "/exports/jobs/{export_id}", access=anyone(), returns=Archive, problems=[NotFound, Unavailable]
+)
+def follow_archive(export_id: UUID, caller: Caller) -> Archive:
+    """How far it is, for the person and ADMINs of the group; 404 for all others. Each link is on
+    record."""
+    return Archive.model_validate(archives.show(export_id, caller))
 
 
 @api.get(
