@@ -97,6 +97,7 @@ def _value(name: str, annotation: Any) -> Any:
         Union: lambda: _value(name, arguments[0]),
         types.UnionType: lambda: _value(name, arguments[0]),
         list: lambda: [_value(name, arguments[0])],
+        tuple: lambda: [_value(name, arguments[0])],
         dict: lambda: {"key": _value(name, arguments[1])},
     }
     if origin in makers:

@@ -1,0 +1,1 @@
+"""Teeth, what is known of them, and how that is drawn."""

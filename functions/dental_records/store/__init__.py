@@ -1,0 +1,1 @@
+"""The SQL of dental_records, and the facts of its streams."""
