@@ -17,9 +17,12 @@ from typing import Literal
 
 from shared.retention import Retention, retention_of
 
-__all__ = ["AUDIENCE", "Config", "MissingSettings", "check", "config", "deployed"]
+__all__ = ["AUDIENCE", "PLATFORM", "Config", "MissingSettings", "check", "config", "deployed"]
 
 AUDIENCE = "dentalhelp"
+PLATFORM = "platform:"
+"""As PUSH_JWKS_URL: Cloud Run admits the pushing account alone, by its signed token, and takes
+the signature away before it hands the token on."""
 
 
 class MissingSettings(Exception):
@@ -40,6 +43,8 @@ class Config:
     push_issuer: str
     push_jwks_url: str
     push_email: str
+    push_audience: str | None
+    """Whom pushes to this process are for; None: ``<service>-events``."""
     bus_poke_socket: str | None
     password_cost: Literal["owasp", "low"]
     databases: Mapping[str, str]
@@ -128,6 +133,9 @@ class Config:
             retention = retention_of(environ.get("RETENTION", ""))
         except ValueError as fault:
             faults.append(str(fault))
+        push_keys = need("PUSH_JWKS_URL")
+        if push_keys == PLATFORM and env != "cloud":
+            faults.append("PUSH_JWKS_URL may be platform: only where DENTALHELP_ENV is cloud")
         read = cls(
             env="cloud" if env == "cloud" else "embedded",
             bus_url=need("BUS_URL"),
@@ -137,8 +145,9 @@ class Config:
             jwks_url=environ.get("JWKS_URL") or f"{issuer}/api/auth/jwks.json",
             public_url=public,
             push_issuer=need("PUSH_ISSUER"),
-            push_jwks_url=need("PUSH_JWKS_URL"),
+            push_jwks_url=push_keys,
             push_email=need("PUSH_EMAIL"),
+            push_audience=environ.get("PUSH_AUDIENCE") or None,
             bus_poke_socket=environ.get("BUS_POKE_SOCKET") or None,
             password_cost="low" if cost == "low" else "owasp",
             databases={

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from shared.clocks import clock
-from shared.config import config
+from shared.config import PLATFORM, config
 from shared.errors import Unauthenticated
 from shared.revocations import LONGEST_LIFE, Revocations, purge_revocations, revoke
 from shared.tokens import Algorithm, Jwks, SigningKey, Tokens, sign
@@ -137,15 +137,17 @@ def _session(claims: dict[str, Any]) -> _Session:
 
 
 def verify_push(authorization: str | None, service: str) -> None:
-    """Check that the broker itself pushed this to ``service``: signature, issuer, audience
-    ``<service>-events``, and the verified e-mail of the pushing account.
+    """Check that the broker itself pushed this to ``service``: signature (unless the platform has
+    done that), issuer, audience (``<service>-events`` unless another is configured), and the
+    verified e-mail of the pushing account.
 
     Raises Unauthenticated; Unavailable when the keys cannot be had.
     """
     if authorization is None:
         raise Unauthenticated("A push token is needed.")
     settings = config()
-    _pushes(settings.push_issuer, settings.push_jwks_url, settings.push_email, service).verify(
+    audience = settings.push_audience or f"{service}-events"
+    _pushes(settings.push_issuer, settings.push_jwks_url, settings.push_email, audience).verify(
         bearer(authorization)
     )
 
@@ -167,7 +169,7 @@ def push_token(key: SigningKey, service: str, *, issuer: str, email: str, life: 
 
 
 @cache
-def _pushes(issuer: str, url: str, email: str, service: str) -> Tokens[None]:
+def _pushes(issuer: str, url: str, email: str, audience: str) -> Tokens[None]:
     def check(claims: dict[str, Any]) -> None:
         if claims.get("email") != email or claims.get("email_verified") is not True:
             raise Unauthenticated
@@ -176,8 +178,8 @@ def _pushes(issuer: str, url: str, email: str, service: str) -> Tokens[None]:
     algorithm: Algorithm = "RS256" if issuer == _GOOGLE else "ES256"
     return Tokens(
         issuer,
-        f"{service}-events",
-        _push_keys(url, algorithm),
+        audience,
+        None if url == PLATFORM else _push_keys(url, algorithm),
         typ="JWT",
         require=("iss", "aud", "exp", "iat"),
         build=check,

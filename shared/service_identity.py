@@ -54,7 +54,7 @@ def _issue(service: str, target: str) -> str:
     settings = config()
     key = SigningKey.from_pem(Path(settings.service_signing_key or "").read_text("utf-8"))
     now = int(clock().now().timestamp())
-    email = settings.service_email.format(service=service)
+    email = _account(settings.service_email, service)
     claims = {
         "iss": settings.service_issuer,
         "aud": f"{AUDIENCE}-{target}",
@@ -121,6 +121,11 @@ def _verify(token: str, target: str) -> Caller:
     ).verify(token)
 
 
+def _account(email: str, service: str) -> str:
+    """The account of ``service``: accounts have hyphens where our names have underscores."""
+    return email.format(service=service.replace("_", "-"))
+
+
 @cache
 def _verifier(issuer: str, url: str, email: str, target: str) -> Tokens[Caller]:
     before, _, after = email.partition("{service}")
@@ -129,8 +134,8 @@ def _verifier(issuer: str, url: str, email: str, target: str) -> Tokens[Caller]:
         found = claims.get("email")
         if not isinstance(found, str) or claims.get("email_verified") is not True:
             raise Unauthenticated
-        name = found.removeprefix(before).removesuffix(after)
-        if not name.isidentifier() or email.format(service=name) != found:
+        name = found.removeprefix(before).removesuffix(after).replace("-", "_")
+        if not name.isidentifier() or _account(email, name) != found:
             raise Unauthenticated
         return Caller("service", service=name)
 

@@ -13,7 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shared.config import config
+from shared.config import Config, MissingSettings, config
 from shared.errors import Unauthenticated
 from shared.identity import push_token, verify_push
 from shared.tokens import SigningKey, sign
@@ -97,3 +97,56 @@ def test_googles_pushes_are_signed_with_rs256(push_settings: Change) -> None:
         verify_push(f"Bearer {sign(body, own, typ='JWT')}", "patient")
     with pytest.raises(Unauthenticated):
         verify_push(f"Bearer {token}", "auth")
+
+
+@pytest.fixture
+def behind_cloud_run(push_settings: Change, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The audience of pushes where Cloud Run checks signatures and takes them away."""
+    push_settings({"jwk": {}, "issuer": "https://accounts.google.com"})
+    monkeypatch.setenv("DENTALHELP_ENV", "cloud")
+    monkeypatch.setenv("PASSWORD_COST", "owasp")
+    monkeypatch.setenv("PUSH_JWKS_URL", "platform:")
+    monkeypatch.setenv("PUSH_AUDIENCE", "https://patient-events-1.europe-west1.run.app")
+    config.cache_clear()
+    return "https://patient-events-1.europe-west1.run.app"
+
+
+def _stripped(**changes: Any) -> str:
+    """A push's header as Cloud Run hands it on."""
+    now = int(time.time())
+    claims = {
+        "iss": "https://accounts.google.com",
+        "aud": "https://patient-events-1.europe-west1.run.app",
+        "email": ACCOUNT,
+        "email_verified": True,
+        "iat": now,
+        "exp": now + 3600,
+    } | changes
+    parts = ({"alg": "RS256", "kid": "g", "typ": "JWT"}, claims)
+    encoded = (base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=") for p in parts)
+    return f"Bearer {b'.'.join(encoded).decode()}.SIGNATURE_REMOVED_BY_GOOGLE"
+
+
+def test_behind_cloud_run_the_claims_are_checked(behind_cloud_run: str) -> None:
+    """The platform has checked and removed the signature; what the claims say must still hold."""
+    verify_push(_stripped(), "patient")
+    others: list[dict[str, Any]] = [
+        {"iss": "https://example.com"},
+        {"aud": "patient-events"},
+        {"aud": [behind_cloud_run, "x"]},
+        {"email": "eve@example.com"},
+        {"email_verified": False},
+        {"exp": int(time.time()) - 60},
+    ]
+    for changes in others:
+        with pytest.raises(Unauthenticated):
+            verify_push(_stripped(**changes), "patient")
+
+
+def test_nobody_else_may_leave_the_signature_to_a_platform(push_settings: Change) -> None:
+    """Where nothing stands in front of the process, an unsigned token is refused with the rest."""
+    push_settings({"jwk": PUSH.public_jwk(), "issuer": "https://accounts.google.com"})
+    with pytest.raises(Unauthenticated):
+        verify_push(_stripped(aud="patient-events"), "patient")
+    with pytest.raises(MissingSettings, match="platform: only where DENTALHELP_ENV is cloud"):
+        Config.read({"DENTALHELP_ENV": "embedded", "PUSH_JWKS_URL": "platform:"})

@@ -69,6 +69,14 @@ def test_a_service_is_known_by_its_token() -> None:
         assert Caller("service", service="auth") == found
 
 
+def test_a_name_of_two_words_survives_the_account() -> None:
+    """dental_records is known by its account, which cannot have an underscore."""
+    token = service_token("dental_records", "patient")
+    account = jwt.decode(token, options={"verify_signature": False})["email"]
+    assert account.startswith("dental-records@")
+    assert Caller("service", service="dental_records") == caller(token, "patient")
+
+
 def test_a_token_opens_one_service() -> None:
     """A token for patient is of no use at auth, so patient cannot pass it on."""
     with pytest.raises(Unauthenticated):
