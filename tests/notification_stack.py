@@ -10,7 +10,7 @@ from uuid import UUID
 from functions.notification.service import sending
 from shared.bus import Subscription, parse_push
 from shared.config import config
-from shared.messages import Envelope, Message, SagaContext, envelope
+from shared.messages import Envelope, Event, Message, SagaContext, envelope
 from shared.types import uuid7
 from tests.mail_server import MailServer
 from tests.platform import Platform
@@ -45,11 +45,18 @@ class Clinic(Platform):
         return made
 
     def happens(
-        self, message: Message, *, event_id: UUID | None = None, saga: SagaContext | None = None
+        self,
+        message: Message,
+        *,
+        version: int | None = None,
+        event_id: UUID | None = None,
+        saga: SagaContext | None = None,
     ) -> UUID:
-        """Auth says so, and everybody hears it; the message's id."""
-        env = envelope(message, source="auth", event_id=event_id or uuid7(), saga=saga)
-        self.bus.publish("auth", [env])
+        """The service whose event this is says so (commands: auth), and everybody hears it; the
+        message's id."""
+        source = message.topic() if isinstance(message, Event) else "auth"
+        env = envelope(message, source=source, version=version, event_id=event_id, saga=saga)
+        self.bus.publish(source, [env])
         self.drain()
         return env.event_id
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +11,6 @@ from functions.notification.domain.notices import BY_KIND, NOTICES, SETTLING, No
 from functions.notification.service import facts, notify
 from functions.notification.service.notify import News
 from functions.notification.store import replicas, settled
-from shared.clocks import clock
 from shared.contracts.auth import ClinicUpdated, EmailUpdated, RolesChanged
 from shared.contracts.notification import DeliverEmail, SendInvitation, SendWelcome
 from shared.db import Tx
@@ -80,19 +78,19 @@ def follow_clinic(event: ClinicUpdated, tx: Tx, meta: Metadata) -> None:
 
 
 def _tell(notice: Notice, event: Any, tx: Tx, version: int | None) -> None:
-    until: datetime | None = getattr(event, notice.until) if notice.until else None
-    late = until is not None and until <= clock().now()
-    if not _is_news(event, tx, version) or late or (notice.when and not notice.when(event)):
+    if not _is_news(event, tx, version) or (notice.when and not notice.when(event)):
+        return
+    found = _facts(notice, event, tx)
+    if facts.late(notice, found):
         return
     person = _person(event)
     about = getattr(event, event.key)
     news = News(
         notice,
         cause=person if notice.once else message_id(),
-        facts=_facts(notice, event, tx),
+        facts=found,
         about=None if about == person else about,
         version=version,
-        until=until,
         language=getattr(event, "language", None),
     )
     if notice.to == "reception":

@@ -75,7 +75,7 @@ def test_whoever_registers_is_welcomed_by_e_mail(platform: Platform, mailbox: Ma
 
 
 def test_whoever_is_invited_gets_the_link(platform: Platform, mailbox: Mailbox) -> None:
-    """The link in the e-mail is the one the reception holds, and it works."""
+    """The link in the e-mail is the one the reception holds; whoever uses it is welcomed."""
     made = _invite(platform, "mail.desk@example.com", email="invited@example.com")
     status, steps = _follow(platform, made)
     assert ("ACTIVE", "DONE") == (status, steps["send invitation"])
@@ -83,6 +83,8 @@ def test_whoever_is_invited_gets_the_link(platform: Platform, mailbox: Mailbox) 
     assert (["invited@example.com"], True) == (to, made["link"] in text)
     body = {"token": made["link"].partition("#")[2], "password": PASSWORD}
     assert 204 == platform.call("POST", "/api/auth/invitations/accept", body).status_code
+    platform.drain()
+    assert 2 == len(_sent(mailbox))
 
 
 def test_without_an_address_no_e_mail_is_ordered(platform: Platform, mailbox: Mailbox) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from functions.notification.domain.notices import NOTICES
 from shared.contracts.auth import PasswordChanged, UserActivated
 from tests.mail_server import MailServer
 from tests.notification_stack import Clinic
@@ -138,8 +139,9 @@ def test_choices(clinic: Clinic) -> None:
     assert '"0"' == first.headers["ETag"]
     assert {
         "choices": {
-            kind: {"IN_APP": True, "EMAIL": True}
-            for kind in ("WELCOME", "PASSWORD_CHANGED", "EMAIL_UPDATED")
+            notice.kind: {"IN_APP": True, "EMAIL": True}
+            for notice in NOTICES
+            if notice.kind != "INVITATION"
         },
         "mandatory": ["EMAIL_UPDATED", "PASSWORD_CHANGED"],
     } == first.json

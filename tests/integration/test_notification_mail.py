@@ -116,16 +116,25 @@ def test_the_invitation_is_kept_sealed_until_it_has_left(clinic: Clinic, mail: M
     assert [("INVITATION", "EMAIL")] == clinic.channels(kim)
 
 
-def test_a_saga_that_repeats_itself_means_one_mail(clinic: Clinic, mail: MailServer) -> None:
-    """A command that is sent anew under another id is the same wish of the same saga."""
+def test_a_welcome_is_written_once(clinic: Clinic, mail: MailServer) -> None:
+    """Whoever wants it: the activation, the saga behind it, and a saga that repeats itself."""
     lea = clinic.person("lea@example.com")
+    clinic.happens(UserActivated(person_id=lea))
     saga = clinic.commanded(SendWelcome(person_id=lea))
     clinic.commanded(SendWelcome(person_id=lea), saga)
     assert ["Welcome to DentalHelp"] == [
         sent.message["Subject"] for sent in mail.to("lea@example.com")
     ]
-    clinic.commanded(SendWelcome(person_id=lea))
-    assert 2 == len(mail.to("lea@example.com"))
+
+
+def test_a_saga_that_repeats_itself_means_one_mail(clinic: Clinic, mail: MailServer) -> None:
+    """A command that is sent anew under another id is the same wish of the same saga."""
+    lia = clinic.person("lia@example.com")
+    saga = clinic.commanded(SendInvitation(person_id=lia, link=LINK))
+    clinic.commanded(SendInvitation(person_id=lia, link=LINK), saga)
+    assert 1 == len(mail.to("lia@example.com"))
+    clinic.commanded(SendInvitation(person_id=lia, link=LINK))
+    assert 2 == len(mail.to("lia@example.com"))
 
 
 def test_a_saga_hears_that_the_mail_is_ordered(clinic: Clinic, mail: MailServer) -> None:

@@ -193,7 +193,7 @@ def test_a_mail_that_cannot_be_made_does_not_hold_up_the_others(
     mail.start()
     assert 1 == clinic.send_now()
     assert ["SENT"] == clinic.states(ned)
-    assert [("PENDING", 4, "TemplateNotFound")] == [
+    assert [("PENDING", 4, "KeyError")] == [
         (row["state"], row["attempts"], row["reason"]) for row in clinic.deliveries(mia)
     ]
     clinic.db.all("delete from deliveries where person_id = :p", p=mia)

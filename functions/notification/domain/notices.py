@@ -56,7 +56,7 @@ class Notice:
     when: Callable[[Any], bool] | None = None
     """Which of these events are told; None: all of them."""
     until: str | None = None
-    """The event's field with the moment after which it makes no sense to be told."""
+    """The fact with the moment after which it makes no sense to be told."""
     once: bool = False
     """A person is told once, whoever wants it."""
 

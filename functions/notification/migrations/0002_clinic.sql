@@ -4,11 +4,10 @@
 -- an appointment, where that is not the person.
 alter table notifications add column about uuid, add column facts bytea;
 
--- version: of what it is about. until: when there is no sense in it any more.
+-- version: of what it is about.
 alter table deliveries
   add column about uuid,
   add column version bigint,
-  add column until timestamptz,
   add column facts bytea;
 
 -- The newest version that puts what was told of earlier ones out of date: a reminder of an

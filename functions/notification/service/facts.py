@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from functions.notification.domain.notices import Notice
+from shared.clocks import clock
 from shared.crypto import Subject
 from shared.db import Row
 from shared.messages import Event
 from shared.runtime import vault
 
-__all__ = ["Facts", "key_of", "seal", "taken", "unseal"]
+__all__ = ["Facts", "key_of", "late", "seal", "taken", "unseal"]
 
 Facts = Mapping[str, str]
 """Name -> text; moments are ISO 8601 in UTC."""
@@ -23,6 +25,13 @@ def taken(event: Event, names: tuple[str, ...]) -> dict[str, str]:
     """The fields ``names`` of ``event`` that have a value."""
     values = {name: getattr(event, name) for name in names}
     return {name: _text(value) for name, value in values.items() if value is not None}
+
+
+def late(notice: Notice, facts: Facts) -> bool:
+    """Is it too late to be told?"""
+    if notice.until is None:
+        return False
+    return datetime.fromisoformat(facts[notice.until]) <= clock().now()
 
 
 def seal(key: Subject, facts: Facts) -> bytes | None:

@@ -6,7 +6,6 @@ An event's id, or the id of the saga that commands, makes it happen once for eac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from functions.notification.domain.notices import MAIL_ONLY, Channel, Notice
@@ -34,7 +33,6 @@ class News:
     """What it is about, where that is not the person."""
     version: int | None = None
     """Of what it is about."""
-    until: datetime | None = None
     language: str | None = None
     """The person's, where the event says."""
 
@@ -95,7 +93,6 @@ def _mail(tx: Tx, person_id: UUID, news: News, key: Subject | None) -> None:
         facts=None if key is None else sealing.seal(key, kept),
         about=news.about,
         version=news.version,
-        until=news.until,
     )
     if added:
         tx.after(sending.send_due)

@@ -15,6 +15,7 @@ from email.utils import parseaddr
 from typing import cast
 
 from functions.notification.domain.choices import MOST_ATTEMPTS, delay_after
+from functions.notification.domain.notices import BY_KIND
 from functions.notification.service import facts as sealing
 from functions.notification.service.composing import compose
 from functions.notification.service.facts import Facts
@@ -22,7 +23,6 @@ from functions.notification.service.smtp import Mailer, MailFailed, MailRefused
 from functions.notification.store import deliveries
 from shared import faults, log
 from shared.client import client
-from shared.clocks import clock
 from shared.config import config
 from shared.contracts.notification import DeliverEmail, NotificationSent
 from shared.crypto import Unreadable
@@ -138,9 +138,9 @@ def _composed(row: Row, mailer: Mailer) -> tuple[EmailMessage, str] | None:
     found = deliveries.confirm(database("notification"), row)
     if found is None:
         return None
-    if found["outdated"] or (found["until"] is not None and found["until"] <= clock().now()):
-        raise _Nobody("out of date")
     address, facts = _unsealed(row, found)
+    if found["outdated"] or sealing.late(BY_KIND[row["kind"]], facts):
+        raise _Nobody("out of date")
     language = cast("Language", contact["language"])
     to = address or str(contact["email"])
     return compose(row["id"], row["kind"], to, language, _with_clinic(facts)), to

@@ -6,7 +6,6 @@ and changes nothing; whoever does not come back is replaced when ``due_at`` has 
 
 from __future__ import annotations
 
-from datetime import datetime
 from uuid import UUID
 
 from shared import log
@@ -28,9 +27,9 @@ __all__ = [
 
 _ADD = """
 insert into deliveries (id, event_id, person_id, kind, recipient, address, link, facts, about,
-                        version, until, correlation_id)
+                        version, correlation_id)
 select :id, :event_id, :person_id, :kind, :recipient, :address, :link, :facts, :about,
-       :version, :until, :correlation_id
+       :version, :correlation_id
  where not exists (select from preferences
                     where person_id = :person_id and :kind || '.EMAIL' = any(muted))
 on conflict do nothing
@@ -50,8 +49,8 @@ _CONFIRM = """
 with d as (
   update deliveries set due_at = clock_timestamp() + interval '60 seconds'
    where id = :id and fence = :fence and state = 'PENDING'
-  returning person_id, address, link, facts, about, version, until)
-select d.address, d.link, d.facts, d.until, k.version as key_version, k.wrapped as key_wrapped,
+  returning person_id, address, link, facts, about, version)
+select d.address, d.link, d.facts, k.version as key_version, k.wrapped as key_wrapped,
        coalesce(s.version > d.version, false) as outdated
   from d left join subject_keys k on k.subject = d.person_id
          left join settled s on s.about = d.about
@@ -83,10 +82,9 @@ def add(
     facts: bytes | None = None,
     about: UUID | None = None,
     version: int | None = None,
-    until: datetime | None = None,
 ) -> bool:
     """Write to the person; False where this was done before or is not wanted. It is not sent when
-    ``until`` is past, or what it is ``about`` has settled beyond ``version``."""
+    what it is ``about`` has settled beyond ``version``."""
     made = tx.run(
         _ADD,
         id=uuid7(),
@@ -99,7 +97,6 @@ def add(
         facts=facts,
         about=about,
         version=version,
-        until=until,
         correlation_id=log.correlation_id.get(),
     )
     return made == 1
@@ -113,7 +110,7 @@ def claim(db: Database) -> Row | None:
 
 def confirm(db: Database, row: Row) -> Row | None:
     """Is ``row`` still to be sent, and by us? Then ours for another minute: address, link, facts,
-    until, outdated, key_version, key_wrapped."""
+    outdated, key_version, key_wrapped."""
     return db.one(_CONFIRM, id=row["id"], fence=row["fence"])
 
 
