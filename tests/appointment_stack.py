@@ -1,0 +1,224 @@
+"""The appointment service on a database of its own: its HTTP edge, its handlers, its messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import flask
+from werkzeug.test import TestResponse
+
+from functions.appointment import main
+from shared import runtime
+from shared.contracts.auth import ClinicUpdated
+from shared.contracts.patient import PatientRegistered
+from shared.db import Tx
+from shared.errors import Problem, Unauthenticated
+from shared.identity import ANONYMOUS, Caller
+from shared.inbox import Outcome, receive
+from shared.messages import Envelope, Message, envelope
+from shared.types import uuid7
+
+__all__ = ["WEEK", "AppointmentStack", "Clinic", "person", "utc"]
+
+DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+
+
+def shift(day: str, starts: str, ends: str, *breaks: tuple[str, str]) -> dict[str, Any]:
+    """One entry of weekly hours."""
+    away = [{"starts": start, "ends": end} for start, end in breaks]
+    return {"weekday": day, "starts": starts, "ends": ends, "breaks": away}
+
+
+WEEK = [shift(day, "09:00", "17:00", ("13:00", "14:00")) for day in DAYS[:5]]
+"""Monday to Friday, with an hour for lunch."""
+
+
+def utc(text: str) -> datetime:
+    """A moment such as ``2026-03-02T07:00``."""
+    return datetime.fromisoformat(text + "+00:00")
+
+
+def person(role: str, place: UUID | None = None, identity: UUID | None = None) -> Caller:
+    """Somebody signed in; staff hold their role at ``place``, or for the group."""
+    held = {str(place) if place and role != "PATIENT" else "*": frozenset({role})}
+    return Caller("person", id=identity or uuid7(), roles=frozenset({role}), clinics=held)
+
+
+class Clinic:
+    """A clinic with a desk, practitioners, chairs and types, made over HTTP."""
+
+    def __init__(self, stack: AppointmentStack, zone: str) -> None:
+        self.stack, self.id = stack, uuid7()
+        stack.clinic(self.id, zone)
+        self.desk = person("RECEPTIONIST", self.id)
+        self.path = f"/clinics/{self.id}"
+
+    def practitioner(
+        self, hours: Sequence[Mapping[str, Any]] = WEEK, identity: UUID | None = None
+    ) -> UUID:
+        """Somebody who has these hours here."""
+        practitioner_id = identity or uuid7()
+        body = {
+            "practitioner_id": str(practitioner_id),
+            "display_name": "Dr. Popa",
+            "hours": list(hours),
+        }
+        self.stack.made("POST", f"{self.path}/practitioners", body, by=self.desk)
+        return practitioner_id
+
+    def chair(self) -> UUID:
+        """One more chair."""
+        name = f"Chair {uuid7()}"
+        made = self.stack.made("POST", f"{self.path}/chairs", {"name": name}, by=self.desk)
+        return UUID(made["chair_id"])
+
+    def type(self, minutes: int = 30, *, needs_chair: bool = False, cutoff: int = 60) -> UUID:
+        """One more type of appointment."""
+        body = {
+            "name": f"Check-up {uuid7()}",
+            "duration_minutes": minutes,
+            "needs_chair": needs_chair,
+            "price": 15000,
+            "currency": "RON",
+            "cutoff_minutes": cutoff,
+        }
+        made = self.stack.made("POST", f"{self.path}/types", body, by=self.desk)
+        return UUID(made["type_id"])
+
+    def exception(self, kind: str, starts: str, ends: str, who: UUID | None = None) -> UUID:
+        """Leave, extra hours or a holiday in local time."""
+        body = {"kind": kind, "starts": starts, "ends": ends}
+        if who is not None:
+            body["practitioner_id"] = str(who)
+        made = self.stack.made("POST", f"{self.path}/exceptions", body, by=self.desk)
+        return UUID(made["exception_id"])
+
+
+class AppointmentStack:
+    """Use it from one test module; installing it makes it the process's appointment service."""
+
+    def __init__(self, url: str) -> None:
+        self.sent: list[Envelope] = []
+        self.db = runtime.connected("appointment", url, self)
+        self.callers: dict[str, Caller] = {}
+        self.app = flask.Flask("appointment")
+        for rule in ("/", "/<path:path>"):
+            self.app.add_url_rule(
+                rule,
+                rule,
+                lambda path="": main.service.api.handle(
+                    flask.request, self._authenticate, main.service._once
+                ),
+                methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            )
+
+    def publish(self, topic: str, envelopes: Any) -> None:
+        """Stand in for a broker and keep what is sent."""
+        self.sent.extend(Envelope.parse(one.to_json()) for one in envelopes)
+
+    def types(self, appointment_id: object = None) -> list[str]:
+        """What was sent (about one appointment) since the last call."""
+        sent, self.sent = self.sent, []
+        return [
+            env.event_type
+            for env in sent
+            if appointment_id in (None, env.payload.get("appointment_id"))
+        ]
+
+    def _authenticate(self, header: str | None) -> Caller:
+        if header is None:
+            return ANONYMOUS
+        if header not in self.callers:
+            raise Unauthenticated
+        return self.callers[header]
+
+    def send(
+        self,
+        method: str,
+        path: str = "",
+        body: Any = None,
+        *,
+        by: Caller | None = None,
+        match: int | None = None,
+        key: str | None = None,
+        purpose: str | None = None,
+    ) -> TestResponse:
+        """One request below /api/appointments by ``by``, with If-Match ``match``."""
+        headers: dict[str, str] = {}
+        if by is not None:
+            token = f"Bearer {by.id}"
+            self.callers[token] = by
+            headers["Authorization"] = token
+        if match is not None:
+            headers["If-Match"] = f'"{match}"'
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if purpose is not None:
+            headers["X-Purpose-Of-Use"] = purpose
+        data = None if body is None else json.dumps(body)
+        kind = None if body is None else "application/json"
+        return self.app.test_client().open(
+            f"/api/appointments{path}", method=method, headers=headers, data=data, content_type=kind
+        )
+
+    def made(self, method: str, path: str, body: Any, *, by: Caller) -> dict[str, Any]:
+        """The answer's body, when that is a success."""
+        answer = self.send(method, path, body, by=by)
+        assert 300 > answer.status_code, answer.text
+        found: dict[str, Any] = answer.get_json()
+        return found
+
+    def receive(self, message: Message, **named: Any) -> Outcome:
+        """Deliver ``message`` from the service that publishes it."""
+        topic = message.topic()
+        env = envelope(message, source=topic, **named)
+        return receive(self.db, main.service.on, env, replied=self._replied, topic=topic)
+
+    def _replied(self, tx: Tx, env: Envelope, problem: Problem | None) -> None:
+        raise AssertionError("appointment is in no saga")
+
+    def clinic(self, clinic_id: UUID, zone: str, version: int = 1) -> None:
+        """What auth tells about a clinic."""
+        event = ClinicUpdated(
+            clinic_id=clinic_id, name="Centru", time_zone=zone, languages=["ro", "en"]
+        )
+        self.receive(event, version=version)
+
+    def patient(self) -> UUID:
+        """Somebody who is a patient."""
+        patient_id = uuid7()
+        self.receive(PatientRegistered(patient_id=patient_id), version=1)
+        return patient_id
+
+    def order(
+        self, patient: UUID, practitioner: UUID, type_id: UUID, starts: datetime, **more: Any
+    ) -> dict[str, Any]:
+        """The body of a booking."""
+        return {
+            "patient_id": str(patient),
+            "practitioner_id": str(practitioner),
+            "type_id": str(type_id),
+            "starts_at": starts.isoformat(),
+            **more,
+        }
+
+    def slots(
+        self, practitioner: UUID, type_id: UUID, since: datetime, days: int = 1
+    ) -> list[datetime]:
+        """When free slots begin, for somebody who has no appointments."""
+        until = since + timedelta(days=days)
+        query = (
+            f"practitioner_id={practitioner}&type_id={type_id}"
+            f"&from={since:%Y-%m-%dT%H:%M:%SZ}&to={until:%Y-%m-%dT%H:%M:%SZ}"
+        )
+        answer = self.send("GET", f"/slots?{query}", by=person("PATIENT"))
+        assert 200 == answer.status_code, answer.text
+        return [datetime.fromisoformat(item["starts_at"]) for item in answer.get_json()["items"]]
+
+    def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
+        """Look into the database."""
+        return self.db.all(sql, **params)
