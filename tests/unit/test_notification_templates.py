@@ -12,7 +12,7 @@ import pytest
 from jinja2 import UndefinedError
 
 from functions.notification.domain.choices import Content
-from functions.notification.domain.notices import NOTICES
+from functions.notification.domain.notices import MAIL_ONLY, NOTICES
 from functions.notification.service import texts
 from shared.types import Language
 
@@ -114,11 +114,44 @@ def test_a_missing_link_is_an_error(language: Language) -> None:
 @pytest.mark.parametrize(("language", "kind"), EVERY)
 def test_every_text_in_the_app_is_one_line(language: Language, kind: str) -> None:
     """A title and a sentence or two, which need no layout."""
-    title, text = texts.in_app(kind, language, _facts(kind))
+    shown = {name: fact for name, fact in _facts(kind).items() if name not in MAIL_ONLY}
+    title, text = texts.in_app(kind, language, shown)
     assert title == _mail(kind, language).subject
     assert 30 < len(text) < 300
     assert text == " ".join(text.split())
     assert "." == text[-1]
+
+
+@pytest.mark.parametrize(("language", "kind"), EVERY)
+def test_the_clinic_is_named_where_it_is_known(language: Language, kind: str) -> None:
+    """Both parts and the text in the app say which clinic it is, escaped where it must be."""
+    if "clinic_id" not in NOTICE[kind].facts:
+        return
+    mail = _mail(kind, language, clinic="Smith & <Sons>")
+    assert "Smith & <Sons>" in mail.text
+    assert "Smith &amp; &lt;Sons&gt;" in mail.html
+    assert (
+        "Smith & <Sons>" in texts.in_app(kind, language, _facts(kind, clinic="Smith & <Sons>"))[1]
+    )
+    assert "Smith" not in mail.subject
+
+
+@pytest.mark.parametrize(("language", "kind"), EVERY)
+def test_the_time_of_an_appointment_stands_out(language: Language, kind: str) -> None:
+    """A paragraph that begins with the time is a box of its own, on every kind that has one."""
+    boxes = _mail(kind, language).html.count("border-left")
+    assert ("starts_at" in NOTICE[kind].facts) == bool(boxes)
+    assert boxes <= 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_who_cancelled_makes_a_difference(language: Language) -> None:
+    """The patient, the clinic and nobody's confirmation are told apart, in mails and in the app."""
+    facts = [
+        _facts("APPOINTMENT_CANCELLED", cancelled_by=by) for by in ("PATIENT", "CLINIC", "SYSTEM")
+    ]
+    assert 3 == len({texts.mail("APPOINTMENT_CANCELLED", language, known).text for known in facts})
+    assert 3 == len({texts.in_app("APPOINTMENT_CANCELLED", language, known) for known in facts})
 
 
 def test_languages_differ() -> None:
