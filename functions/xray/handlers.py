@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from shared.inbox import Subscriptions
+from shared.known_people import follow_patients
 
 __all__ = ["on"]
 
 on = Subscriptions("xray")
+follow_patients(on)

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from functions.xray import api, handlers, privacy
+from functions.xray import api, handlers, jobs, privacy
 from shared.runtime import Service
 
 if TYPE_CHECKING:
     from flask import Request, Response
 
-service = Service("xray", api=api.api, handlers=handlers.on, privacy=privacy.privacy)
+service = Service(
+    "xray",
+    api=api.api,
+    handlers=handlers.on,
+    jobs=jobs.jobs,
+    privacy=privacy.privacy,
+    needs=("OBJECTS_URL",),
+)
 
 
 def http(request: Request) -> Response:

@@ -6,14 +6,15 @@ import threading
 import warnings
 from functools import cache
 from io import BytesIO
-from typing import Any, BinaryIO
+from math import isfinite
+from typing import Any, BinaryIO, get_args
 
 from functions.xray.domain import dicom_file
 from functions.xray.domain.limits import MAX_PIXELS, NoPreview, exactly, refuse
 from functions.xray.domain.signatures import DICOM, MediaType
-from functions.xray.domain.window import Window, shades
+from functions.xray.domain.window import Function, Window, shades
 
-__all__ = ["PREVIEW", "THUMBNAIL", "picture", "thumbnail"]
+__all__ = ["PREVIEW", "THUMBNAIL", "measured", "picture", "thumbnail"]
 
 PREVIEW, THUMBNAIL = 2048, 256
 """Pixels of the longer side, at most."""
@@ -43,6 +44,13 @@ def thumbnail(preview: bytes) -> bytes:
     small = _pillow().open(BytesIO(preview))
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     return _png(small)
+
+
+def measured(file: BinaryIO) -> tuple[int, int, int]:
+    """Width, height and number of pictures of a checked PNG, JPEG or TIFF."""
+    file.seek(0)
+    image = _pillow().open(file, formats=("PNG", "JPEG", "TIFF"))
+    return image.width, image.height, getattr(image, "n_frames", 1)
 
 
 def _of_dicom(file: BinaryIO, size: int, window: Window | None, frame: int) -> Any:
@@ -184,10 +192,9 @@ def _fitted(image: Any) -> Any:
 def _own_window(head: Any) -> Window | None:
     """The first window that the file proposes."""
     center, width = _number(head, "WindowCenter", None), _number(head, "WindowWidth", None)
-    function = str(head.get("VOILUTFunction") or "LINEAR")
-    if center is None or width is None or width <= 0:
-        return None
-    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+    named = str(head.get("VOILUTFunction") or "LINEAR")
+    function = next((known for known in get_args(Function) if known == named), None)
+    if center is None or width is None or width <= 0 or function is None:
         return None
     return Window(center, width, function)
 
@@ -200,8 +207,6 @@ def _whole(low: float, high: float) -> Window:
 
 def _number(head: Any, name: str, default: Any) -> Any:
     """The (first) value as a finite number."""
-    from math import isfinite
-
     try:
         value = head.get(name)
         if value is not None and not isinstance(value, str) and hasattr(value, "__len__"):
