@@ -41,6 +41,8 @@ POINTS = {
     "erasure.recorded": "the ledger holds an erasure, and nothing is destroyed yet",
     "projection.applied": "events are in a read model, and the transaction is still open",
     "projection.flipped": "a rebuilt read model takes over, and the transaction is still open",
+    "xray.copied": "an image lies in its place, and its row does not say so yet",
+    "xray.stored": "an image is in the record, and nobody was told so yet",
     "mail.accepted": "the provider has a mail, and it is not marked as sent yet",
 }
 

@@ -83,7 +83,7 @@ def test_the_matrix_covers_every_point() -> None:
     table names exists, and every cell is in a target of a service."""
     assert [scenario.name for scenario in SCENARIOS] == list(REACHED)
     named = {point for points in REACHED.values() for point in points}
-    assert {"projection.flipped"} == POINTS.keys() - named
+    assert {"projection.flipped", "xray.copied", "xray.stored"} == POINTS.keys() - named
     assert set() == named - POINTS.keys()
     assert {"http", "events"} == {cell.process.partition(".")[2] for cell in cells()}
 
