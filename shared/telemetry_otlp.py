@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -33,12 +36,14 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from shared import telemetry
 from shared.telemetry import METRICS, Attributes, Distribution, Figures
+from shared.telemetry_names import prometheus_name
 from shared.traces import Span
 
 __all__ = ["Exporter"]
 
 _SCOPE = InstrumentationScope("dentalhelp")
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
+_GOOGLE = "telemetry.googleapis.com"
 _KINDS = {"server": SpanKind.SERVER, "consumer": SpanKind.CONSUMER}
 # Python's keywords know no dots.
 _NAMES = {
@@ -64,8 +69,11 @@ class Exporter:
     def __init__(self, endpoint: str, timeout: float) -> None:
         """``endpoint``: the base URL; ``timeout``: seconds for one export, repetitions included."""
         base = endpoint.rstrip("/")
-        self._metrics = OTLPMetricExporter(f"{base}/v1/metrics", timeout=timeout)
-        self._spans = OTLPSpanExporter(f"{base}/v1/traces", timeout=timeout)
+        google = urlsplit(base).hostname == _GOOGLE
+        session = _as_this_account() if google else None
+        self._words = _PROMETHEUS if google else _OPENTELEMETRY
+        self._metrics = OTLPMetricExporter(f"{base}/v1/metrics", timeout=timeout, session=session)
+        self._spans = OTLPSpanExporter(f"{base}/v1/traces", timeout=timeout, session=session)
 
     def send_metrics(
         self, figures: Mapping[str, Figures], gauges: Mapping[str, Mapping[str, float]]
@@ -77,7 +85,12 @@ class Exporter:
                 resource=_resource(service),
                 scope_metrics=[
                     ScopeMetrics(
-                        _SCOPE, [*_figures(of, now), *_gauges(gauges.get(service), now)], ""
+                        _SCOPE,
+                        [
+                            *_figures(of, now, self._words),
+                            *_gauges(gauges.get(service), now, self._words),
+                        ],
+                        "",
                     )
                 ],
                 schema_url="",
@@ -93,12 +106,27 @@ class Exporter:
         return bool(result is SpanExportResult.SUCCESS)
 
 
+def _as_this_account() -> Any:
+    """A session that Google knows: the metadata server says whose process this is."""
+    import google.auth
+    from google.auth.transport.requests import AuthorizedSession
+
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+
+
 def _resource(service: str) -> Resource:
-    return Resource(
+    return _described(service, telemetry.instance())
+
+
+@lru_cache(maxsize=64)
+def _described(service: str, instance: str) -> Resource:
+    """``create`` adds what OTEL_RESOURCE_ATTRIBUTES says: in which region this runs."""
+    return Resource.create(
         {
             "service.name": service,
             "service.namespace": "dentalhelp",
-            "service.instance.id": telemetry.instance(),
+            "service.instance.id": instance,
         }
     )
 
@@ -107,19 +135,31 @@ def _named(attributes: Attributes) -> dict[str, str | int]:
     return {_NAMES.get(key, key): value for key, value in attributes}
 
 
-def _figures(figures: Figures, now: int) -> list[Metric]:
+class _Words(NamedTuple):
+    """What a collector wants figures and their attributes to be called."""
+
+    name: Callable[[str], str]
+    attributes: Callable[[Attributes], dict[str, str | int]]
+
+
+_OPENTELEMETRY = _Words(str, _named)
+# Google keeps figures under the names that come, and asks for them in Prometheus' language.
+_PROMETHEUS = _Words(prometheus_name, dict)
+
+
+def _figures(figures: Figures, now: int, words: _Words) -> list[Metric]:
     began = telemetry.started_at()
     found = []
     for name, series in figures.items():
         metric = METRICS[name]
         counts = [
-            NumberDataPoint(_named(key), began, now, value)
+            NumberDataPoint(words.attributes(key), began, now, value)
             for key, value in series.items()
             if isinstance(value, int)
         ]
         durations = [
             HistogramDataPoint(
-                attributes=_named(key),
+                attributes=words.attributes(key),
                 start_time_unix_nano=began,
                 time_unix_nano=now,
                 count=sum(value.counts),
@@ -134,16 +174,16 @@ def _figures(figures: Figures, now: int) -> list[Metric]:
             if isinstance(value, Distribution)
         ]
         data = Histogram(durations, _CUMULATIVE) if durations else Sum(counts, _CUMULATIVE, True)
-        found.append(Metric(name, metric.about, metric.unit, data))
+        found.append(Metric(words.name(name), metric.about, metric.unit, data))
     return found
 
 
-def _gauges(gauges: Mapping[str, float] | None, now: int) -> list[Metric]:
+def _gauges(gauges: Mapping[str, float] | None, now: int, words: _Words) -> list[Metric]:
     found = []
     for name, value in (gauges or {}).items():
         metric = METRICS[name]
         point = NumberDataPoint({}, None, now, value)  # type: ignore[arg-type]  # a gauge has no start
-        found.append(Metric(name, metric.about, metric.unit, Gauge([point])))
+        found.append(Metric(words.name(name), metric.about, metric.unit, Gauge([point])))
     return found
 
 

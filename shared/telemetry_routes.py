@@ -14,6 +14,7 @@ from shared.db import Database
 from shared.errors import Unavailable
 from shared.http import Api, Reply
 from shared.telemetry import METRICS, Attributes, Distribution, Figures, Gauges
+from shared.telemetry_names import prometheus_name
 
 __all__ = ["add_metrics_route", "kit_gauges", "read_gauges", "rendered"]
 
@@ -91,7 +92,7 @@ def rendered(service: str, figures: Figures, gauges: Mapping[str, float]) -> str
         lines += _family(name, figures[name])
     for name in sorted(gauges):
         metric = METRICS[name]
-        full = _full(name, metric.unit)
+        full = prometheus_name(name)
         lines += [f"# HELP {full} {metric.about}", f"# TYPE {full} gauge"]
         lines.append(f"{full} {_number(gauges[name])}")
     return "\n".join(lines) + "\n"
@@ -99,7 +100,7 @@ def rendered(service: str, figures: Figures, gauges: Mapping[str, float]) -> str
 
 def _family(name: str, series: Mapping[Attributes, int | Distribution]) -> Iterator[str]:
     metric = METRICS[name]
-    full = _full(name, metric.unit) + ("_total" if metric.kind == "counter" else "")
+    full = prometheus_name(name)
     yield f"# HELP {full} {metric.about}"
     yield f"# TYPE {full} {metric.kind}"
     for attributes, found in series.items():
@@ -112,10 +113,6 @@ def _family(name: str, series: Mapping[Attributes, int | Distribution]) -> Itera
             yield f"{full}_bucket{_labels((*attributes, ('le', bound)))} {below}"
         yield f"{full}_sum{_labels(attributes)} {_number(found.total)}"
         yield f"{full}_count{_labels(attributes)} {below}"
-
-
-def _full(name: str, unit: str) -> str:
-    return name.replace(".", "_") + ("_seconds" if unit == "s" else "")
 
 
 def _labels(attributes: Attributes) -> str:

@@ -37,12 +37,14 @@ class Collector:
         self.traces: list[Any] = []
         self.status, self.pause = 200, 0.0
         self.calls = 0
+        self.accounts: list[str | None] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.calls += 1
+                outer.accounts.append(self.headers["Authorization"])
                 time.sleep(outer.pause)
                 if outer.status == 200:
                     outer.take(self.path, self.headers["Content-Type"], body)
