@@ -107,6 +107,7 @@ def tfvars(services: Sequence[Service]) -> dict[str, Any]:
             }
             for s in services
         },
+        "examples": _examples(),
         "topics": topics(services),
         "subscriptions": {
             f"{s.name}.{topic}": {"service": s.name, "topic": topic}
@@ -141,6 +142,13 @@ def _shared_topics(service: Service) -> set[str]:
     """The topics of several publishers that it hears: whoever hears on one also answers there."""
     heard = (handler.message.shared_topic for handler in service.on.handlers.values())
     return {topic for topic in heard if topic is not None}
+
+
+def _examples() -> dict[str, str]:
+    """Values that nobody can run without and that somebody has to decide: the embedded stack's."""
+    from infra.local.settings import EXAMPLE_RETENTION
+
+    return {"RETENTION": json.dumps(EXAMPLE_RETENTION, sort_keys=True)}
 
 
 def _imports(service: str, module: str) -> bool:

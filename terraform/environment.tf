@@ -33,3 +33,10 @@ check "domain" {
     error_message = "There is no domain, so a public name service stands between people and the platform. Set domain before the first patient registers."
   }
 }
+
+check "examples" {
+  assert {
+    condition     = alltrue([for name in keys(var.examples) : contains(keys(var.settings), name) || !anytrue([for service in local.services : contains(service.settings, name)])])
+    error_message = "${join(", ", keys(var.examples))} is an example's, and not advice. Put what the law where you are demands into the variable settings (docs/operations/retention.md) before the first patient registers."
+  }
+}

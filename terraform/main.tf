@@ -13,11 +13,12 @@ locals {
 
   host       = coalesce(var.domain, "${replace(module.edge.address, ".", "-")}.sslip.io")
   public_url = "https://${local.host}"
-  settings   = merge({ MAIL_FROM = "DentalHelp <no-reply@${local.host}>" }, var.settings)
+  settings   = merge(var.examples, { MAIL_FROM = "DentalHelp <no-reply@${local.host}>" }, var.settings)
 
   # What may hold a connection at a time: every thread of every instance of both targets, the jobs, and
   # a few that PostgreSQL keeps for those who mend it.
   connections_per_service = 2 * var.functions.max_instances * var.functions.concurrency + 2
+  connections             = (var.database.one_instance_per_service ? 1 : length(var.services)) * local.connections_per_service + 50
 }
 
 data "google_project" "this" {
@@ -38,22 +39,21 @@ module "security" {
 module "data" {
   source = "./modules/data"
 
-  project                 = module.security.project
-  services                = local.services
-  primary_region          = var.primary_region
-  standby_region          = local.standby_region
-  active_region           = local.active_region
-  eu_regions              = var.eu_regions
-  database                = var.database
-  connections_per_service = local.connections_per_service
-  upload_origins          = length(var.upload_origins) > 0 ? var.upload_origins : [local.public_url]
-  retention_days          = var.audit_retention_days
-  retention_locked        = var.retention_locked
-  protect                 = var.protect
-  database_keys           = module.security.location_keys
-  europe_key              = module.security.location_keys["europe"]
-  migrations_account      = module.security.migrations_account
-  accounts                = { for name, service in module.service : name => service.account }
+  project            = module.security.project
+  services           = local.services
+  primary_region     = var.primary_region
+  standby_region     = local.standby_region
+  active_region      = local.active_region
+  eu_regions         = var.eu_regions
+  database           = var.database
+  upload_origins     = length(var.upload_origins) > 0 ? var.upload_origins : [local.public_url]
+  retention_days     = var.audit_retention_days
+  retention_locked   = var.retention_locked
+  protect            = var.protect
+  database_keys      = module.security.location_keys
+  europe_key         = module.security.location_keys["europe"]
+  migrations_account = module.security.migrations_account
+  accounts           = { for name, service in module.service : name => service.account }
 }
 
 module "service" {

@@ -40,6 +40,11 @@ output "migrations_database_user" {
 output "instances" {
   description = "The instances that hold databases; replicas have the same users."
   value       = module.data.home_instances
+
+  precondition {
+    condition     = local.connections <= var.database.max_connections
+    error_message = "Instances times threads come to ${local.connections} connections, and a database takes ${var.database.max_connections}: lower functions.max_instances or functions.concurrency, raise database.max_connections, or set database.one_instance_per_service."
+  }
 }
 
 output "jobs" {

@@ -274,6 +274,11 @@ variable "services" {
   }
 }
 
+variable "examples" {
+  description = "Setting -> the value that is used, with a warning, until somebody has decided."
+  type        = map(string)
+}
+
 variable "topics" {
   description = "The topics that somebody publishes on."
   type        = set(string)

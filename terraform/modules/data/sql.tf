@@ -33,7 +33,6 @@ locals {
     "log_statement"                       = "ddl"
     "log_temp_files"                      = "0"
   }
-  reserved_connections = 50 # PostgreSQL's superuser, Cloud SQL's own agents, a person at work
 }
 
 resource "google_sql_database_instance" "home" {
@@ -107,11 +106,6 @@ resource "google_sql_database_instance" "home" {
   lifecycle {
     # Set with gcloud once both exist, and swapped by a switchover; a disk grows by itself.
     ignore_changes = [replication_cluster, replica_names, settings[0].disk_size]
-
-    precondition {
-      condition     = length(local.instances[each.key]) * var.connections_per_service + local.reserved_connections <= var.database.max_connections
-      error_message = "${each.value} would need up to ${length(local.instances[each.key]) * var.connections_per_service + local.reserved_connections} connections, and takes ${var.database.max_connections}: lower functions.max_instances or functions.concurrency, raise database.max_connections, or set database.one_instance_per_service."
-    }
   }
 
   depends_on = [google_service_networking_connection.databases]
@@ -247,7 +241,7 @@ resource "google_sql_database" "service" {
 }
 
 # PostgreSQL knows an account by its e-mail without the domain's end. It may connect to its own database
-# only: infra/cloud_database.py takes CONNECT away from everybody else.
+# only: infra/deploy_database.py takes CONNECT away from everybody else.
 resource "google_sql_user" "service" {
   for_each = var.services
 

@@ -52,11 +52,6 @@ variable "database" {
   })
 }
 
-variable "connections_per_service" {
-  description = "How many connections one service can hold at a time."
-  type        = number
-}
-
 variable "upload_origins" {
   description = "Web origins that may upload and download."
   type        = list(string)

@@ -15,7 +15,7 @@ locals {
   jobs = merge(
     { for name, service in var.services : "${name}/migrate" => {
       account     = var.migrations_account
-      arguments   = ["infra.cloud_database", name]
+      arguments   = ["infra.deploy_database", name]
       secrets     = {}
       environment = { "${upper(name)}_OWNER_DATABASE_URL" = "cloudsql://${var.databases[name].connection}/${var.databases[name].database}?user=${var.databases[name].owner}", "${upper(name)}_ROLE" = var.databases[name].user }
     } },
@@ -27,7 +27,7 @@ locals {
     } },
     { for name, service in var.services : "${name}/first_admin" => {
       account     = var.accounts[name]
-      arguments   = ["infra.cloud_first_admin", name]
+      arguments   = ["infra.deploy_first_admin", name]
       secrets     = merge({ for setting in service.secrets : setting => var.secrets[setting].secret_id }, { FIRST_ADMIN_PASSWORD = var.admin_secret })
       environment = local.environments[name]
     } if service.first_admin },
