@@ -115,6 +115,8 @@ def problems(
         after=after,
         limit=query.limit + 1,
     )
+    if not rows:
+        _must_be_somebody(patient_id)
     return Page.of(rows, query.limit, lambda row: (row[0].since, row[0].id), lambda row: row)
 
 
@@ -126,6 +128,8 @@ def interventions(
     _catch_up(patient_id)
     db = database("dental_records")
     rows = lists.interventions(db, patient_id, tooth=tooth, after=after, limit=query.limit + 1)
+    if not rows:
+        _must_be_somebody(patient_id)
     return Page.of(rows, query.limit, lambda row: (row.since, row.id), lambda row: row)
 
 
@@ -158,7 +162,6 @@ def _must_be_somebody(patient_id: UUID) -> None:
 def _catch_up(patient_id: UUID) -> None:
     """What was recorded before somebody looks is shown, or nothing: an open transaction may hold
     it back, another process be about to apply it."""
-    _must_be_somebody(patient_id)
     until = time.monotonic() + _SOON_S
     while not reached(patient_id):
         if not PROJECTOR.run(_SOON, _SOON_S):

@@ -13,7 +13,7 @@ from functions.dental_records.store.projection import (
     opened_intervention,
     opened_problem,
 )
-from shared.audit import audited, who
+from shared.audit import audited, visible, who
 from shared.crypto import Subject
 from shared.db import Database, Row
 from shared.runtime import vault
@@ -74,7 +74,7 @@ _OF_LOT = audited(
     f"""
 select r.*, k.version as key_version, k.wrapped as key_wrapped
   from {_INTERVENTIONS} r {_KEY}
- where r.lots @> array[:lot::bytea] and not r.entered_in_error
+ where r.lots @> array[:lot::bytea] and not r.entered_in_error and {visible("r.patient_id")}
    and (:since::timestamptz is null or (r.since, :last::uuid) < (:since, r.intervention_id))
  order by r.since desc, r.intervention_id limit :limit
 """,  # nosec B608
