@@ -24,9 +24,9 @@ with taken as (
   returning slot_id, clinic_id, practitioner_id, patient_id, chair_id, starts_at, ends_at)
 insert into appointments (appointment_id, patient_id, clinic_id, practitioner_id, type_id,
                           chair_id, starts_at, ends_at, status, amount, currency, booked_by,
-                          timed_at)
+                          booked_at, timed_at)
 select k.slot_id, k.patient_id, k.clinic_id, k.practitioner_id, t.type_id, k.chair_id,
-       k.starts_at, k.ends_at, 'CONFIRMED', t.price, t.currency, :booked_by::uuid, :now
+       k.starts_at, k.ends_at, 'CONFIRMED', t.price, t.currency, :booked_by::uuid, :now, :now
   from taken k join appointment_types t on t.type_id = :type_id
 """
 
