@@ -8,7 +8,7 @@ from uuid import UUID
 
 from werkzeug.test import TestResponse
 
-from shared.bus import Subscription, parse_push
+from shared.bus import Push, Subscription, parse_push, push_body
 from shared.messages import Envelope, Event, envelope
 from tests.platform import Platform
 
@@ -128,3 +128,35 @@ class World:
         self.platform.drain()
         told, self.told = self.told, []
         return [env.event_type for env in told]
+
+    def push(self, message: Event, version: int) -> None:
+        """Treatment gets this very message now, before others of its key that still wait."""
+        env = envelope(message, source=message.topic(), version=version)
+        push = Push(
+            env.to_json().encode(),
+            env.attributes(),
+            str(env.event_id),
+            env.timestamp,
+            f"treatment.{message.topic()}",
+            env.ordering_key,
+        )
+        self.platform.services["treatment"].deliver(push_body(push))
+
+    def prescription(self, patient_id: str | None = None, **changes: Any) -> dict[str, Any]:
+        """The body of a prescription of amoxicillin, for Ana unless somebody else is named."""
+        return {
+            "patient_id": patient_id or self.patient_id,
+            "clinic_id": self.clinic,
+            "drug": {"name": "Amoxicillin", "code": "J01CA04"},
+            "form": "capsule",
+            "strength": "500 mg",
+            "dose": {"value": "1", "unit": "capsule"},
+            "route": "oral",
+            "timing": {"frequency": 3},
+            "duration": {"value": 7},
+            **changes,
+        }
+
+    def prescribe(self, patient_id: str | None = None, **changes: Any) -> TestResponse:
+        """The dentist prescribes it."""
+        return self.treat("POST", "/prescriptions", self.prescription(patient_id, **changes))
