@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +19,13 @@ __all__ = ["Clinic"]
 
 
 class Clinic(Platform):
-    """auth, patient and notification, which sends to ``mail``; what it tells is in ``told``."""
+    """auth, patient, notification, which sends to ``mail``, and ``more`` services; what it tells is
+    in ``told``."""
 
-    def __init__(self, service_db: Callable[[str], str], mail: MailServer) -> None:
-        super().__init__(service_db)
+    def __init__(
+        self, service_db: Callable[[str], str], mail: MailServer, more: Sequence[str] = ()
+    ) -> None:
+        super().__init__(service_db, services=("auth", "patient", "notification", *more))
         os.environ["SMTP_URL"] = mail.url
         config.cache_clear()
         self.mail = mail

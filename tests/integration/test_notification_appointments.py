@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from icalendar import Calendar
 
 from functions.notification.main import service
@@ -27,6 +29,7 @@ from shared.contracts.treatment import PrescriptionIssued, TreatmentAccepted, Tr
 from shared.messages import Event
 from shared.runtime import vault
 from shared.testing import frozen
+from shared.types import uuid7
 from tests.mail_server import MailServer
 from tests.notification_stack import Clinic
 
@@ -244,6 +247,44 @@ def test_what_happened_before_a_reminder_is_still_told(clinic: Clinic, mail: Mai
     clinic.happens(AppointmentReminderDue(**visit, hours_before=2, link=LINK), version=3)
     clinic.happens(AppointmentConfirmed(**visit), version=2)
     assert 2 == len(mail.to("dan@example.com"))
+
+
+def _history(patient: UUID) -> list[Event]:
+    """An appointment's messages, the first with version 1, the next with 2 and so on."""
+    visit = _visit(patient)
+    moved = visit | {"starts_at": SUMMER, "ends_at": SUMMER}
+    return [
+        AppointmentBooked(**visit, status="PENDING"),
+        AppointmentConfirmed(**visit),
+        AppointmentReminderDue(**visit, hours_before=48, link=LINK),
+        AppointmentRescheduled(**moved, previous_starts_at=WINTER),
+        AppointmentReminderDue(**moved, hours_before=48, link=LINK),
+        AppointmentReminderDue(**moved, hours_before=2, link=LINK),
+    ]
+
+
+@given(order=st.lists(st.integers(1, 6), min_size=1, max_size=8), ended=st.booleans())
+@settings(max_examples=12, deadline=None)
+def test_whatever_the_order_only_what_holds_leaves(
+    clinic: Clinic, server: MailServer, order: list[int], ended: bool
+) -> None:
+    """Messages that are lost, doubled and in any order: what leaves in the end is what nothing that
+    arrived has put out of date, each once."""
+    email = f"h{uuid4().hex[:8]}@example.com"
+    person = clinic.person(email)
+    history, identities = _history(person), [uuid7() for _ in range(6)]
+    server.stop()
+    for version in order:
+        event, identity = history[version - 1], identities[version - 1]
+        clinic.happens(event, version=version, event_id=identity)
+    if ended:
+        more = history[0].model_dump(exclude={"status"})
+        clinic.happens(AppointmentCancelled(**more, cancelled_by="CLINIC"), version=7)
+    server.start()
+    clinic.send_now()
+    newest = 7 if ended else max([version for version in order if version in {2, 4}], default=0)
+    holding = {version for version in order if version >= newest} | ({7} if ended else set())
+    assert len(holding) == len(server.to(email))
 
 
 def test_mails_that_waited_are_looked_at_again(clinic: Clinic, mail: MailServer) -> None:
