@@ -124,5 +124,6 @@ def _readable(table: Personal, row: Row, key: Subject | None) -> dict[str, Any]:
     plain = {name: row[name] for name in table.plain}
     for column, name in table.sealed.items():
         plain[column] = None if key is None else key.unseal(name, row[column])
-    readable: dict[str, Any] = to_jsonable_python(plain)
+    # A range of time, say, has no JSON of its own, but a text that people can read.
+    readable: dict[str, Any] = to_jsonable_python(plain, fallback=str)
     return readable
