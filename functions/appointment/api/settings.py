@@ -34,7 +34,9 @@ class Settings(BaseModel):
     reminder_hours: list[int]
 
 
-@api.get("/clinics/{clinic_id}/settings", access=CLINIC_STAFF, returns=Settings, problems=[NotFound])
+@api.get(
+    "/clinics/{clinic_id}/settings", access=CLINIC_STAFF, returns=Settings, problems=[NotFound]
+)
 def show(clinic_id: UUID) -> Reply[Settings]:
     """The clinic's settings; the ETag is 0 before the first change."""
     found = settings.show(clinic_id)
