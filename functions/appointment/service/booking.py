@@ -100,10 +100,10 @@ def book_in(tx: Tx, order: Order, scope: Scope, *, series_id: UUID | None = None
 
 
 def schedule_for(
-    tx: Tx, order: Order, *, until: datetime | None = None, lock: UUID | None = None
+    tx: Tx, order: Order, *locks: Statement, until: datetime | None = None
 ) -> Schedule:
-    """What has to be known to book ``order`` (and more of its kind, ``until`` a later time). The
-    patient is not erased meanwhile, and the appointment ``lock`` is changed by nobody else.
+    """What has to be known to book ``order`` (and more of its kind, ``until`` a later time), read
+    behind ``locks``. The patient is not erased meanwhile.
 
     Raises NotFound, PersonErased, SlotNotOffered.
     """
@@ -113,13 +113,10 @@ def schedule_for(
         reason: Reason = "PAST" if starts_at < now else "TOO_FAR"
         raise SlotNotOffered(reason=reason, next=shown(finding.next_free(tx, wish, now)))
     window = Span(starts_at - _AROUND, (until or starts_at) + 2 * _AROUND)
-    # The patient's lock is a statement before the one that looks whether they were erased, and
-    # before the locks of rows.
-    batch = [guard(order.patient_id), availability.statement(wish, window)]
-    if lock is not None:
-        sql = "select from appointments where appointment_id = :lock for update"
-        batch.append(Statement(sql, {"lock": lock}))
-    rows = tx.batch(*batch)[1].rows
+    # The patient's lock comes before the locks of rows, and is a statement before the one that
+    # looks whether they were erased.
+    asked = availability.statement(wish, window)
+    rows = tx.batch(guard(order.patient_id), *locks, asked)[-1].rows
     if not rows:
         raise NotFound("There is no such type of appointment.")
     schedule = availability.schedule_of(rows[0], window)

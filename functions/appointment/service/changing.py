@@ -26,7 +26,7 @@ from functions.appointment.service.booking import (
 )
 from functions.appointment.service.scope import Scope
 from functions.appointment.service.visits import VisitEvent, tell
-from functions.appointment.store import appointments, booking
+from functions.appointment.store import appointments, booking, slots
 from functions.appointment.store.hooks import freed
 from functions.appointment.store.slots import Slot
 from shared.clocks import clock
@@ -100,7 +100,8 @@ def reschedule(appointment_id: UUID, version: int, to: Move, scope: Scope) -> Vi
             starts_at=to.starts_at,
             chair_id=to.chair_id,
         )
-        schedule = schedule_for(tx, order, lock=appointment_id)
+        alone = slots.alone(old.practitioner_id, order.practitioner_id)
+        schedule = schedule_for(tx, order, alone, appointments.lock(appointment_id))
         permit(tx, order, schedule, scope)
         slot = slot_for(appointment_id, order, schedule)
         needs = schedule.needs_chair or to.chair_id is not None

@@ -16,6 +16,7 @@ from functions.appointment.service.booking import Order, schedule_for, try_place
 from functions.appointment.service.scope import Scope
 from functions.appointment.store import availability
 from functions.appointment.store.availability import Schedule
+from functions.appointment.store.slots import alone
 from shared.clocks import clock
 from shared.db import Tx
 from shared.errors import Forbidden
@@ -68,7 +69,6 @@ def book(order: Order, rule: Rule, scope: Scope, *, skip: bool, dry_run: bool) -
             return Outcome(None, schedule.zone.key, possible, [], conflicts)
         booked: list[Visit] = []
         series_id = uuid7()
-        # In order of time: of two series that meet, one waits for the other.
         for span in possible if skip or not conflicts else ():
             wanted = replace(order, starts_at=span.start)
             made = try_place(tx, wanted, schedule, scope, series_id=series_id)
@@ -89,7 +89,7 @@ def shown(conflicts: Conflicts) -> list[dict[str, object]]:
 
 
 def _dates(tx: Tx, order: Order, rule: Rule) -> tuple[Schedule, list[datetime]]:
-    first = schedule_for(tx, order)
+    first = schedule_for(tx, order, alone(order.practitioner_id))
     starts = recurrences(
         order.starts_at,
         first.zone,

@@ -16,7 +16,18 @@ from shared.db import Database, Row, Tx
 from shared.privacy import guard
 from shared.wire import Statement
 
-__all__ = ["FROM", "VISIT", "Filter", "change", "day", "find", "listing", "of_series", "show"]
+__all__ = [
+    "FROM",
+    "VISIT",
+    "Filter",
+    "change",
+    "day",
+    "find",
+    "listing",
+    "lock",
+    "of_series",
+    "show",
+]
 
 VISIT = """
        a.appointment_id, a.version, a.patient_id, a.clinic_id, a.practitioner_id, a.type_id,
@@ -133,6 +144,12 @@ def find(source: Database | Tx, appointment_id: UUID, scope: Mapping[str, Any]) 
     """The appointment and its type's cutoff_minutes, to decide by, where it is in ``scope``
     (service/scope.py). It is shown to nobody."""
     return source.one(_FIND, appointment_id=appointment_id, **scope)
+
+
+def lock(appointment_id: UUID) -> Statement:
+    """Lets nobody else change the appointment; comes behind the patient's ``guard``."""
+    sql = "select from appointments where appointment_id = :id for update"
+    return Statement(sql, {"id": appointment_id})
 
 
 def show(source: Database | Tx, appointment_id: UUID, scope: Mapping[str, Any]) -> Row | None:

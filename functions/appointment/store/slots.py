@@ -15,8 +15,9 @@ from uuid import UUID
 
 from functions.appointment.domain.hours import Span
 from shared.db import Row, Tx
+from shared.wire import Statement
 
-__all__ = ["Kind", "Slot", "release", "release_all", "slot_of", "take"]
+__all__ = ["Kind", "Slot", "alone", "release", "release_all", "slot_of", "take"]
 
 Kind = Literal["APPOINTMENT", "OFFER"]
 
@@ -53,6 +54,17 @@ class Slot:
     def columns(self) -> dict[str, Any]:
         """Its row."""
         return {name: getattr(self, name) for name in _COLUMNS.split(", ")}
+
+
+def alone(*practitioners: UUID) -> Statement:
+    """Lets one transaction at a time that holds slots while it waits for others (a move, a series)
+    be at the slots of these practitioners: two of them could wait for each other, and only after a
+    second would PostgreSQL end one. Who only takes one slot does not need it."""
+    return Statement(
+        "select pg_advisory_xact_lock(hashtextextended('slots ' || id, 0))"
+        " from (select distinct id from unnest(:ids::text[]) as id order by id) as ordered",
+        {"ids": [str(practitioner) for practitioner in practitioners]},
+    )
 
 
 def take(tx: Tx, slot: Slot) -> bool:

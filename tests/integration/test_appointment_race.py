@@ -1,0 +1,172 @@
+"""Many at once: exactly those get a slot who can, and everybody else is told so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import pairwise
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from shared.clocks import clock
+from tests.appointment_stack import DAYS, AppointmentStack, Clinic, shift
+
+CLIENTS = 200
+THREADS = 50
+QUARTER = timedelta(minutes=15)
+
+_OVERLAPS = """
+select count(*) as n from appointments a join appointments b on a.appointment_id < b.appointment_id
+   and a.starts_at < b.ends_at and b.starts_at < a.ends_at
+   and (a.practitioner_id = b.practitioner_id or a.patient_id = b.patient_id
+        or a.chair_id = b.chair_id)
+ where a.status not in ('CANCELLED', 'MISSED') and b.status not in ('CANCELLED', 'MISSED')
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(service_db: Callable[[str], str]) -> AppointmentStack:
+    """One stack for the module."""
+    return AppointmentStack(service_db("appointment"))
+
+
+@pytest.fixture
+def clinic(stack: AppointmentStack) -> Clinic:
+    """A clinic that is always open."""
+    return Clinic(stack, "UTC")
+
+
+ALWAYS = [shift(day, "00:00", "24:00") for day in DAYS]
+
+
+def race(stack: AppointmentStack, work: Callable[[int], int], clients: int = CLIENTS) -> list[int]:
+    """What ``work`` returns for each of so many clients, who all begin at once."""
+    start = Barrier(THREADS)
+
+    def client(number: int) -> int:
+        if number < THREADS:
+            start.wait(timeout=60)
+        return work(number)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = list(pool.map(client, range(clients)))
+        list(pool.map(lambda _: stack.db.close(), range(THREADS * 4)))
+    return found
+
+
+def tomorrow() -> Any:
+    """Ten o'clock (UTC) tomorrow."""
+    now = clock().now() + timedelta(days=1)
+    return now.replace(hour=10, minute=0, second=0, microsecond=0)
+
+
+def test_one_practitioner_and_overlapping_slots(stack: AppointmentStack, clinic: Clinic) -> None:
+    """200 people want 20 slots that overlap: those that are taken do not, no further one would
+    fit, and all others hear 409."""
+    doctor, kind, ten = clinic.practitioner(ALWAYS), clinic.type(30), tomorrow()
+    patients = [stack.patient() for _ in range(CLIENTS)]
+    starts = [ten + QUARTER * (number % 20) for number in range(CLIENTS)]
+
+    def book(number: int) -> int:
+        order = stack.order(patients[number], doctor, kind, starts[number])
+        return stack.send("POST", "", order, by=clinic.desk).status_code
+
+    statuses = race(stack, book)
+    won = sorted(starts[n] for n, status in enumerate(statuses) if status == 201)
+    assert {201, 409} == set(statuses)
+    assert all(later - earlier >= QUARTER * 2 for earlier, later in pairwise(won))
+    assert all(any(abs(start - taken) < QUARTER * 2 for taken in won) for start in starts)
+    assert [{"n": 0}] == stack.rows(_OVERLAPS)
+
+
+def test_chairs_and_patients_are_raced_for_too(stack: AppointmentStack, clinic: Clinic) -> None:
+    """Ten practitioners, three chairs and people who are wanted everywhere: at each time exactly
+    as many get one as there are chairs."""
+    chairs = [clinic.chair() for _ in range(3)]
+    kind, ten = clinic.type(30, needs_chair=True), tomorrow()
+    doctors = [clinic.practitioner(ALWAYS) for _ in range(10)]
+    patients = [stack.patient() for _ in range(20)]
+    times = [ten + QUARTER * 2 * number for number in range(4)]
+
+    def book(number: int) -> int:
+        # Each doctor meets each patient at each time.
+        who, whom, when = number % 10, number % 20, times[(number // 10) % 4]
+        order = stack.order(patients[whom], doctors[who], kind, when)
+        return stack.send("POST", "", order, by=clinic.desk).status_code
+
+    statuses = race(stack, book)
+    won = len(chairs) * len(times)
+    assert {201: won, 409: CLIENTS - won} == Counter(statuses)
+    assert [{"n": 0}] == stack.rows(_OVERLAPS)
+
+
+def test_two_swap_their_times(stack: AppointmentStack, clinic: Clinic) -> None:
+    """Everybody wants the time that another one has: nobody ends up with two or with none."""
+    doctor, kind, ten = clinic.practitioner(ALWAYS), clinic.type(30), tomorrow()
+    times = [ten + QUARTER * 2 * number for number in range(4)]
+    made = [
+        stack.made("POST", "", stack.order(stack.patient(), doctor, kind, at), by=clinic.desk)[
+            "appointment_id"
+        ]
+        for at in times
+    ]
+
+    def move(number: int) -> int:
+        whose = number % 4
+        body = {"starts_at": times[(whose + 1 + number // 4 % 3) % 4].isoformat()}
+        return stack.send(
+            "POST", f"/{made[whose]}/reschedule", body, by=clinic.desk, match=1
+        ).status_code
+
+    assert {409} == set(race(stack, move, THREADS))
+    standing = stack.rows(
+        "select starts_at from appointments where practitioner_id = :p order by 1", p=doctor
+    )
+    assert times == [row["starts_at"] for row in standing]
+
+
+def test_one_change_of_one_version(stack: AppointmentStack, clinic: Clinic) -> None:
+    """Of many who move, cancel or move again one appointment at once, one does so; the others
+    changed what was not there any more (412), or wanted what is over (409)."""
+    doctor, kind, ten = clinic.practitioner(ALWAYS), clinic.type(30), tomorrow()
+    order = stack.order(stack.patient(), doctor, kind, ten)
+    path = f"/{stack.made('POST', '', order, by=clinic.desk)['appointment_id']}"
+
+    def change(number: int) -> int:
+        if number % 2:
+            return stack.send("POST", f"{path}/cancel", {}, by=clinic.desk, match=1).status_code
+        body = {"starts_at": (ten + QUARTER * 2 * number).isoformat()}
+        return stack.send("POST", f"{path}/reschedule", body, by=clinic.desk, match=1).status_code
+
+    statuses = race(stack, change, THREADS)
+    assert 1 == statuses.count(200)
+    assert {200, 412} >= set(statuses)
+    rows = stack.rows(
+        "select a.version, a.status, s.starts_at = a.starts_at as held from appointments a"
+        " left join slots_taken s on s.slot_id = a.appointment_id where a.practitioner_id = :p",
+        p=doctor,
+    )
+    assert [(2, row["status"] == "CONFIRMED" or None) for row in rows] == [
+        (row["version"], row["held"]) for row in rows
+    ]
+
+
+def test_two_series_that_meet(stack: AppointmentStack, clinic: Clinic) -> None:
+    """Of series that want the same weeks one is booked whole and the others not at all."""
+    doctor, kind, ten = clinic.practitioner(ALWAYS), clinic.type(30), tomorrow()
+    patients = [stack.patient() for _ in range(THREADS)]
+    more = {"frequency": "WEEKLY", "count": 6}
+
+    def book(number: int) -> int:
+        shifted = ten + timedelta(weeks=number % 3)
+        order = stack.order(patients[number], doctor, kind, shifted, **more)
+        return stack.send("POST", "/series", order, by=clinic.desk).status_code
+
+    statuses = race(stack, book, THREADS)
+    assert {201: 1, 409: THREADS - 1} == Counter(statuses)
+    rows = stack.rows("select count(*) as n from appointments where practitioner_id = :p", p=doctor)
+    assert [{"n": 6}] == rows
