@@ -11,7 +11,7 @@ export PORT STACK
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long check format lock demo seed-data redrive \
-	restored erasures-replay replay replay-check bench audit-verify new-service manifest docs clean
+	load-codes restored erasures-replay replay replay-check bench audit-verify new-service manifest docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ seed-data: setup ## fill the running platform with the volumes of a group of cli
 
 redrive: setup ## SERVICE=x [TYPE=Y]: let dead letters take effect; exit 1 if some fail again
 	@$(PY) -m infra.redrive
+
+load-codes: setup ## FILE=x.csv SYSTEM=x [TITLE= VERSION=]: add a catalogue of codes to dental records
+	@FILE="$(FILE)" SYSTEM="$(SYSTEM)" TITLE="$(TITLE)" VERSION="$(VERSION)" $(PY) -m infra.load_codes
 
 restored: setup ## after a restore, before anybody may use it: begin a new epoch of events
 	@$(PY) -m infra.restored $(ARGS)

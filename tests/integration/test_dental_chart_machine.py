@@ -223,7 +223,7 @@ def stack(service_db: Callable[[str], str]) -> DentalStack:
 def test_any_history_has_one_chart(stack: DentalStack) -> None:
     """The chart is the fold of its facts, the lists say the same, a chart of the past is the fold
     of what was so or known then, and a rebuild changes nothing."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         _machine(stack),
         settings=settings(
             max_examples=10,

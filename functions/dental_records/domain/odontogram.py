@@ -116,10 +116,10 @@ def _regions(tooth: str, x: float, y: float, side: float) -> Iterator[tuple[str,
     """Each surface and the points of its polygon."""
     third, far = side * 0.3, side * 0.7
     outer, right, inner, left, middle = (
-        ((0, 0), (side, 0), (far, third), (third, third)),
-        ((side, 0), (side, side), (far, far), (far, third)),
-        ((0, side), (side, side), (far, far), (third, far)),
-        ((0, 0), (0, side), (third, far), (third, third)),
+        ((0.0, 0.0), (side, 0.0), (far, third), (third, third)),
+        ((side, 0.0), (side, side), (far, far), (far, third)),
+        ((0.0, side), (side, side), (far, far), (third, far)),
+        ((0.0, 0.0), (0.0, side), (third, far), (third, third)),
         ((third, third), (far, third), (far, far), (third, far)),
     )
     if not is_upper(tooth):

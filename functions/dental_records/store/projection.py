@@ -77,7 +77,7 @@ def lot_index(lot: str) -> bytes:
 def _apply(tx: Tx, event: Recorded, problems: Side) -> Iterable[Statement]:
     if event.erased:
         return ()
-    fact, interventions = event.fact, problems.of("tooth_interventions")
+    fact, interventions = event.fact, Side(problems.of("tooth_interventions"))
     values: dict[str, Any] = {"version": event.version, "at": event.effective_at}
     key = tx.keys[event.id]
     match fact:
@@ -143,11 +143,10 @@ PROJECTOR = Projector(lambda: database("dental_records"), CHARTS, PROJECTION)
 """Keeps the read models up to date."""
 
 _BEHIND = """
-select from events e
- where e.category = :category and e.id = :id
-   and not exists (select from projections p where p.name = 'tooth_records' and p.live
-                      and (p.epoch, p.tx, p.pos) >= (e.epoch, e.tx, e.pos))
- limit 1
+select from (select epoch, tx, pos from events where category = :category and id = :id
+              order by version desc limit 1) last
+ where not exists (select from projections p where p.name = 'tooth_records' and p.live
+                      and (p.epoch, p.tx, p.pos) >= (last.epoch, last.tx, last.pos))
 """
 
 
