@@ -11,7 +11,7 @@ export PORT STACK
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long check format lock demo seed-data redrive \
-	load-codes restored erasures-replay replay replay-check bench audit-verify new-service manifest docs clean
+	load-codes restored erasures-replay replay replay-check validate bench audit-verify new-service manifest docs clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ audit-verify: setup ## is the audit log as it was sealed? exit 1 if not (DATA, o
 
 replay: setup ## make the read models anew from their events, without downtime
 	@$(PY) -m infra.replay $(ARGS)
+
+validate: setup ## does everything agree that has to, in and between services? exit 1 if not
+	@$(PY) -m infra.validate $(ARGS)
 
 replay-check: setup ## are the read models what their events make of them? exit 1 if not
 	@$(PY) -m infra.replay --check $(ARGS)

@@ -23,6 +23,7 @@ from shared.privacy_routes import add_privacy_routes
 from shared.rotation import rotate
 from shared.saga_routes import add_saga_routes
 from shared.telemetry_routes import add_metrics_route
+from shared.validation_routes import add_validation_routes
 
 if TYPE_CHECKING:
     from shared.runtime import Service
@@ -54,6 +55,13 @@ def add_jobs(service: Service) -> None:
         gate_job(lambda: database(name)),
     ):
         service.jobs[job.name] = job
+
+    def validate() -> int:
+        from shared.validation import look, tell
+
+        return tell(look(name, database(name), service.projections))
+
+    service.jobs["validate"] = Job("validate", timedelta(days=1), validate)
     if service.privacy.tables:
 
         def release() -> int:
@@ -112,6 +120,7 @@ def add_routes(service: Service) -> None:
 
     add_dead_letter_routes(api, service.on, lambda: database(name))
     add_metrics_route(api, lambda: database(name), service.gauges)
+    add_validation_routes(api, service.privacy, lambda: database(name))
     add_privacy_routes(api, service.privacy, lambda: database(name), lambda: vault(name))
     if service.sagas:
         add_saga_routes(api, service.orchestrator)

@@ -79,6 +79,10 @@ class Privacy:
     files: Callable[[Tx, UUID], list[ExportFile]] | None = None
     """The original files about a person, for the archive of an export."""
 
+    emails: str | None = None
+    """The SQL query for the person_id and email of everybody whose address it keeps in the clear:
+    what auth has is right, and validators compare the others with it."""
+
     def __post_init__(self) -> None:
         """Raises ValueError where what a law holds would keep something else readable."""
         for holding in self.tables:

@@ -81,6 +81,10 @@ METRICS: dict[str, Metric] = {
     "dentalhelp.erasure.overdue": Metric(
         "counter", "{request}", "Services that were asked again for an erasure."
     ),
+    "dentalhelp.validation.checks": Metric("counter", "{check}", "Checks of what has to agree."),
+    "dentalhelp.validation.violations": Metric(
+        "counter", "{violation}", "What did not agree when it was checked."
+    ),
     "dentalhelp.exports": Metric("counter", "{export}", "Archives of exports, by their outcome."),
     "dentalhelp.email.replica.lag": Metric(
         "histogram", "s", "From a change of an e-mail address to its replica.", _DELAY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from functions.auth.service import archives, clinics, erasures, history, keys, staff
+from functions.auth.service import archives, clinics, erasures, history, keys, staff, validation
 from shared.jobs import Jobs
 
 __all__ = ["jobs"]
@@ -40,6 +40,12 @@ def make_exports() -> int:
 def sweep_exports() -> int:
     """Archives that were kept for long enough."""
     return archives.sweep()
+
+
+@jobs("validate-people", every=timedelta(days=1))
+def validate_people() -> int:
+    """Whether all services agree on who there is."""
+    return validation.validate()
 
 
 @jobs("histories", every=timedelta(hours=1))

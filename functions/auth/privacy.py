@@ -39,4 +39,5 @@ privacy = Privacy(
         {"clinics", "erasure_services", "login_attempts", "receipt_keys", "signing_keys"}
     ),
     outside=exports.forget,
+    emails="select id as person_id, email from users",
 )

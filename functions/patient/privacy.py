@@ -30,4 +30,5 @@ privacy = Privacy(
         # Sealed with the person's key, which the erasure deletes.
         Personal("events", erase="keep", show=exported(STORE)),
     ),
+    emails="select patient_id as person_id, email from patients",
 )

@@ -190,7 +190,12 @@ OPERATORS = {
     "GET /-/metrics": GROUP,
     "GET /-/openapi.json": EVERYBODY,
 }
-PRIVACY = {"GET /-/people/{person_id}": {"auth"}, "GET /-/people/{person_id}/files": {"auth"}}
+PRIVACY = {
+    "GET /-/people/{person_id}": {"auth"},
+    "GET /-/people/{person_id}/files": {"auth"},
+    "GET /-/validation/people": {"auth"},
+    "GET /-/validation/addresses": {"auth"},
+}
 """Where there are personal data, but not in auth, which asks the others."""
 
 
