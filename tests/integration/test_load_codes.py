@@ -24,25 +24,31 @@ def platform(service_db: Callable[[str], str]) -> Platform:
     return made
 
 
+@pytest.fixture(scope="module")
+def url(platform: Platform) -> Iterator[str]:
+    """Where the platform listens."""
+    server = make_server("127.0.0.1", 0, platform.client.application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
 @pytest.fixture
-def run(platform: Platform, tmp_path: Path) -> Iterator[Run]:
+def run(url: str, tmp_path: Path) -> Run:
     """The command, with a file of this text and settings such as ``SYSTEM="cdt"``; its exit
     code."""
     who = tmp_path / "admin.json"
     who.write_text(json.dumps({"email": "admin@example.com", "password": PASSWORD}))
-    server = make_server("127.0.0.1", 0, platform.client.application, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    usual = {"URL": f"http://127.0.0.1:{server.server_port}", "ADMIN_FILE": str(who)}
+    usual = {"URL": url, "ADMIN_FILE": str(who)}
 
     def load(text: str, **settings: str) -> int:
         file = tmp_path / "codes.csv"
         file.write_text(text, encoding="utf-8")
         return load_codes.main({**usual, "FILE": str(file), **settings})
 
-    yield load
-    server.shutdown()
-    thread.join()
+    return load
 
 
 def _codes(platform: Platform, system: str) -> list[str]:
