@@ -260,8 +260,14 @@ def test_who_may_do_what(world: World) -> None:
         "dentist away": 200,
         "desk away": 404,
         "stranger": 404,
-        "admin": 200,
+        "admin": 404,
     } == seen
+    purpose = {"X-Purpose-Of-Use": "HLEGAL"}
+    path, whose = f"/api/treatments/{identity}", f"/api/treatments?patient_id={world.patient_id}"
+    for url, unsaid in ((path, 404), (whose, 403)):
+        assert unsaid == world.platform.call("GET", url, token=world.admin).status_code
+        answer = world.platform.call("GET", url, token=world.admin, headers=purpose)
+        assert 200 == answer.status_code
     body = {"plan_version": 1}
     for token in (stranger, world.dentist, world.desk):
         assert 404 == world.treat("POST", f"/{identity}/accept", body, by=token).status_code

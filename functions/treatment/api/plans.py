@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from functions.treatment.api.base import api, viewer
+from functions.treatment.api.base import api, must_say_what_for, viewer
 from functions.treatment.domain import plans as domain
 from functions.treatment.domain.currencies import CURRENCIES
 from functions.treatment.domain.plans import (
@@ -268,9 +268,12 @@ def create(body: NewTreatment, caller: Caller) -> Reply[Treatment]:
     "",
     access=roles("DENTIST", "RECEPTIONIST") | roles("ADMIN", clinic=GROUP) | owner("patient_id"),
     returns=Page[Summary],
+    problems=[Forbidden],
 )
 def list_plans(query: OfPatient, caller: Caller) -> Page[Summary]:
-    """A patient's plans, newest first; reception sees those of its clinics."""
+    """A patient's plans, newest first; reception sees those of its clinics, an ADMIN of the group
+    says what for."""
+    must_say_what_for(caller, query.patient_id, "DENTIST", "RECEPTIONIST")
     page = plans.list_of(query.patient_id, viewer(caller), query, query.status)
     return Page(items=[_summary(one) for one in page.items], next_cursor=page.next_cursor)
 
@@ -278,7 +281,7 @@ def list_plans(query: OfPatient, caller: Caller) -> Page[Summary]:
 @api.get("/{treatment_id}", access=anyone(), returns=Treatment, problems=[NotFound])
 def show(treatment_id: UUID, caller: Caller) -> Reply[Treatment]:
     """A plan in its newest version; 404 for everybody but its patient, dentists, reception at its
-    clinic and ADMINs of the group."""
+    clinic, and ADMINs of the group who say what for."""
     return Treatment.of(plans.show(treatment_id, viewer(caller)))
 
 

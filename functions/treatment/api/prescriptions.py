@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from functions.treatment.api.base import api
+from functions.treatment.api.base import api, must_say_what_for, sees_everything
 from functions.treatment.domain import allergies
 from functions.treatment.domain import prescriptions as domain
 from functions.treatment.domain.prescriptions import (
@@ -229,11 +229,13 @@ def issue(body: NewPrescription, caller: Caller) -> Reply[Prescription]:
     "/prescriptions",
     access=roles("DENTIST") | roles("ADMIN", clinic=GROUP) | owner("patient_id"),
     returns=Page[Prescription],
+    problems=[Forbidden],
 )
 def list_prescriptions(query: OfPatient, caller: Caller) -> Page[Prescription]:
-    """A patient's prescriptions, newest first."""
+    """A patient's prescriptions, newest first; an ADMIN of the group says what for."""
+    must_say_what_for(caller, query.patient_id, "DENTIST")
     page = prescriptions.list_of(
-        query.patient_id, query, query.status, me=caller.id, everything=_everything(caller)
+        query.patient_id, query, query.status, me=caller.id, everything=sees_everything(caller)
     )
     return Page(items=[Prescription.of(one) for one in page.items], next_cursor=page.next_cursor)
 
@@ -242,8 +244,9 @@ def list_prescriptions(query: OfPatient, caller: Caller) -> Page[Prescription]:
     "/prescriptions/{prescription_id}", access=anyone(), returns=Prescription, problems=[NotFound]
 )
 def show(prescription_id: UUID, caller: Caller) -> Reply[Prescription]:
-    """One prescription; 404 for everybody but its patient, dentists and ADMINs of the group."""
-    found = prescriptions.show(prescription_id, me=caller.id, everything=_everything(caller))
+    """One prescription; 404 for everybody but its patient, dentists, and ADMINs of the
+    group who say what for."""
+    found = prescriptions.show(prescription_id, me=caller.id, everything=sees_everything(caller))
     return Reply(Prescription.of(found), etag=found.row["version"])
 
 
@@ -255,7 +258,7 @@ def show(prescription_id: UUID, caller: Caller) -> Reply[Prescription]:
 )
 def show_for_print(prescription_id: UUID, query: In, caller: Caller) -> Printed:
     """What to print, its directions in words of ``language``; for whom the prescription is."""
-    found = prescriptions.show(prescription_id, me=caller.id, everything=_everything(caller))
+    found = prescriptions.show(prescription_id, me=caller.id, everything=sees_everything(caller))
     row, content = found.row, found.content
     return Printed(
         prescription_id=row["prescription_id"],
@@ -286,10 +289,6 @@ def cancel(prescription_id: UUID, body: Cancel, caller: Caller) -> Reply[Prescri
     """Take a prescription back, by a dentist of its clinic; of several who do, one succeeds."""
     found = prescriptions.cancel(prescription_id, body.reason, caller)
     return Reply(Prescription.of(found), etag=found.row["version"])
-
-
-def _everything(caller: Caller) -> bool:
-    return caller.has("DENTIST") or caller.has("ADMIN", GROUP)
 
 
 def _content(body: NewPrescription) -> domain.Content:
