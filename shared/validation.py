@@ -79,7 +79,7 @@ class Address(NamedTuple):
 
 def people(db: Database, privacy: Privacy, after: UUID, limit: int = PAGE) -> list[Known]:
     """The next people behind ``after``, by their ids."""
-    tables = [t for t in privacy.tables if t.where is None and t.erase != "keep"]
+    tables = [t for t in privacy.tables if t.where is None and _goes(t)]
     if not tables:
         return []
     rows = db.all(
@@ -127,6 +127,11 @@ def tell(findings: Sequence[Finding]) -> int:
                 about=finding.about,
             )
     return count(findings)
+
+
+def _goes(table: Personal) -> bool:
+    """Whether an erasure leaves no row that names the person."""
+    return table.erase == "delete" or (table.erase == "anonymise" and table.person in table.change)
 
 
 def _ids(table: Personal) -> str:

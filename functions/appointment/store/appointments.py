@@ -11,7 +11,7 @@ from uuid import UUID
 from functions.appointment.domain.states import Status
 from functions.appointment.domain.visits import Visit
 from functions.appointment.store.slots import Slot, slot_of
-from shared.audit import audited, entry, who
+from shared.audit import audited, entry, visible, who
 from shared.db import Database, Row, Tx
 from shared.privacy import guard
 from shared.wire import Statement
@@ -61,7 +61,7 @@ _LIST = (
         f"""
 select {VISIT}
   {FROM}
- where {_MINE}
+ where {_MINE} and {visible("a.patient_id")}
    and (:clinic_id::uuid is null or a.clinic_id = :clinic_id::uuid)
    and (:practitioner_id::uuid is null or a.practitioner_id = :practitioner_id::uuid)
    and (:patient_id::uuid is null or a.patient_id = :patient_id::uuid)
@@ -101,6 +101,7 @@ select p.practitioner_id as of_practitioner, p.display_name, p.hours, c.time_zon
     select {VISIT}
       from appointments a
      where a.clinic_id = p.clinic_id and a.practitioner_id = p.practitioner_id
+       and {visible("a.patient_id")}
        and a.starts_at >= :day::date::timestamp at time zone c.time_zone
        and a.starts_at < (:day::date + 1)::timestamp at time zone c.time_zone) v on true
  where p.clinic_id = :clinic_id and (p.active or v.appointment_id is not null)""",  # nosec B608
