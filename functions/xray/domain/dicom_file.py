@@ -228,5 +228,5 @@ def _pydicom() -> Any:
 
     config.settings.reading_validation_mode = config.IGNORE
     logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
-    warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
+    warnings.filterwarnings("ignore", module=r"(pydicom|functions\.xray)(\..*)?")
     return pydicom

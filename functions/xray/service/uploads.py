@@ -20,7 +20,7 @@ from functions.xray.store import objects as objects_of
 from functions.xray.store import xrays
 from functions.xray.store.xrays import File
 from shared import audit, faults
-from shared.blobs import objects
+from shared.blobs import Replaced, objects
 from shared.clocks import clock
 from shared.contracts.xray import XrayStored
 from shared.db import Row, Tx
@@ -112,11 +112,15 @@ def complete(xray_id: UUID, caller: UUID | None) -> Xray:
         return _settled(again)
     try:
         checked = check(path, stat, found, caller)
-    except ImageRefused as refused:
-        if _refuse(found, refused):
+        files = _place(checked)
+    except (ImageRefused, Replaced) as failure:
+        if isinstance(failure, ImageRefused) and _refuse(found, failure):
             raise
-        return _settled(_found(xrays.find(database("xray"), xray_id)))
-    files = _place(checked)
+        # Whoever was first has taken the upload away: theirs is the answer.
+        again = _found(xrays.find(database("xray"), xray_id))
+        if again.state == "PENDING":
+            raise
+        return _settled(again)
     faults.point("xray.copied")
     done = _record(checked, files)
     faults.point("xray.stored")
