@@ -185,7 +185,8 @@ def test_what_is_for_no_item_is_nothing_to_a_plan(world: World) -> None:
 def test_consent_comes_after_the_work(world: World) -> None:
     """Work without consent costs, but does not complete the plan; the consent then does."""
     made = world.offer(item(100))
-    world.hear(performed(world.patient_id, *ids(made), uuid4()), 1)
+    (only,) = ids(made)
+    world.hear(performed(world.patient_id, only, uuid4()), 1)
     now = world.shown(made["treatment_id"])
     assert ("OFFERED", 100) == (now["status"], now["costs"]["so_far"])
     assert "COMPLETED" == world.json(world.accept(made["treatment_id"]))["status"]

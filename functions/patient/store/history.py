@@ -92,9 +92,9 @@ class Past:
 
     profile: Profile | None = None
     anamnesis: Anamnesis | None = None
-    allergies: AllergyList | None = None
     email: str | None = None
     email_version: int = 0
+    allergies: AllergyList | None = None
 
 
 def stream(patient_id: UUID) -> Stream:

@@ -218,7 +218,7 @@ def issue(body: NewPrescription, caller: Caller) -> Reply[Prescription]:
         body.clinic_id,
         body.treatment_id,
         _content(body),
-        override and Waiver(override.reason, override.allergy_ids),
+        None if override is None else Waiver(override.reason, override.allergy_ids),
     )
     made = prescriptions.issue(wanted, caller)
     where = f"/api/treatments/prescriptions/{made.row['prescription_id']}"
