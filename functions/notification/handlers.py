@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-from uuid import UUID
 
-from functions.notification.domain.dates import known_zone
 from functions.notification.domain.notices import BY_KIND, NOTICES, SETTLING, Notice
-from functions.notification.service import facts, notify
+from functions.notification.service import news, notify
 from functions.notification.service.notify import News
-from functions.notification.store import replicas, settled
-from shared.contracts.auth import ClinicUpdated, EmailUpdated, RolesChanged
+from functions.notification.store import replicas
+from shared.contracts.auth import ClinicUpdated, RolesChanged
 from shared.contracts.notification import DeliverEmail, SendInvitation, SendWelcome
 from shared.db import Tx
 from shared.errors import Reject
@@ -23,16 +20,16 @@ __all__ = ["on"]
 on = Subscriptions("notification")
 
 
-def _teller(notice: Notice) -> Callable[[Any, Tx, Metadata], None]:
-    def tell(event: Any, tx: Tx, meta: Metadata) -> None:
-        _tell(notice, event, tx, meta.aggregate_version)
+def _teller(notice: Notice) -> Callable[[Event, Tx, Metadata], None]:
+    def tell(event: Event, tx: Tx, meta: Metadata) -> None:
+        news.tell(notice, event, tx, meta.aggregate_version)
 
     return tell
 
 
 def _settle(event: Event, tx: Tx, meta: Metadata) -> None:
     """Nobody is told of this, but what was to be told before may be out of date."""
-    _is_news(event, tx, meta.aggregate_version)
+    news.holds(event, tx, meta.aggregate_version)
 
 
 for _notice in NOTICES:
@@ -44,8 +41,8 @@ for _event in SETTLING - {notice.event for notice in NOTICES}:
 @on.command(SendWelcome, sender="auth")
 def send_welcome(command: SendWelcome, tx: Tx) -> None:
     """By e-mail, where there is an address; not if the activation has done so."""
-    news = News(BY_KIND["WELCOME"], command.person_id, {})
-    notify.tell(tx, command.person_id, news, ("EMAIL",))
+    welcome = News(BY_KIND["WELCOME"], command.person_id, {})
+    notify.tell(tx, command.person_id, welcome, ("EMAIL",))
 
 
 @on.command(SendInvitation, sender="auth")
@@ -75,58 +72,6 @@ def follow_reception(event: RolesChanged, tx: Tx, meta: Metadata) -> None:
 def follow_clinic(event: ClinicUpdated, tx: Tx, meta: Metadata) -> None:
     """What texts call the clinic."""
     replicas.follow_clinic(tx, event.clinic_id, _version(meta), event.name)
-
-
-def _tell(notice: Notice, event: Any, tx: Tx, version: int | None) -> None:
-    if not _is_news(event, tx, version) or (notice.when and not notice.when(event)):
-        return
-    found = _facts(notice, event, tx)
-    if facts.late(notice, found):
-        return
-    person = _person(event)
-    about = getattr(event, event.key)
-    news = News(
-        notice,
-        cause=person if notice.once else message_id(),
-        facts=found,
-        about=None if about == person else about,
-        version=version,
-        language=getattr(event, "language", None),
-    )
-    if notice.to == "reception":
-        for receptionist in replicas.reception(tx, event.clinic_id):
-            notify.tell(tx, receptionist, news)
-        return
-    notify.tell(tx, person, news)
-    if isinstance(event, EmailUpdated) and event.previous is not None:
-        # The old address may be the only one its owner still reads.
-        notify.mail_previous(tx, person, news, event.previous)
-
-
-def _is_news(event: Event, tx: Tx, version: int | None) -> bool:
-    """Has nothing later put it out of date? It may itself do so to what was before."""
-    about, person = getattr(event, event.key), _person(event)
-    if version is None or about == person:
-        return True
-    if type(event) in SETTLING:
-        return settled.raise_to(tx, about, person, version) <= version
-    return settled.version(tx, about) <= version
-
-
-def _facts(notice: Notice, event: Any, tx: Tx) -> dict[str, str]:
-    found = facts.taken(event, notice.facts)
-    if "time_zone" in found and not known_zone(found["time_zone"]):
-        raise Reject("not a time zone")
-    if "clinic_id" in found:
-        name = replicas.clinic_name(tx, event.clinic_id)
-        if name is not None:
-            found["clinic"] = name
-    return found
-
-
-def _person(event: Any) -> UUID:
-    person: UUID = getattr(event, event.person_field())
-    return person
 
 
 def _version(meta: Metadata) -> int:
