@@ -157,8 +157,8 @@ class EventStore:
         }
         given = {name: value for name, value in filters.items() if value is not None}
         sql = history_sql(given)
-        given |= {"category": stream.category, "id": stream.id, "audit_lifted": lifted()}
-        return self._read(source, sql, **given)
+        where = {"category": stream.category, "id": stream.id}
+        return self._read(source, sql, **where, **given, audit_lifted=lifted())
 
     def load(
         self,

@@ -19,7 +19,7 @@ from zipfile import ZipFile
 import pytest
 
 from functions.auth import domain
-from functions.auth.service import archives
+from functions.auth.service import archives, exports
 from functions.auth.store import exports as store
 from infra.local.objects import Objects
 from shared.blobs import objects
@@ -281,7 +281,7 @@ def test_an_erasure_takes_it_along(platform: Platform, files: Files) -> None:
     assert 1 == archives.make_next()
     _order(platform, patient_id, token)
     # The erasure comes while the second one is being made: between its files and its end.
-    auth, asked = platform.databases["auth"], archives.exports.files
+    auth, asked = platform.databases["auth"], exports.files
 
     def meanwhile(service: str, person: UUID, by: UUID | None) -> list[ExportFile]:
         if service == "patient":
@@ -289,7 +289,7 @@ def test_an_erasure_takes_it_along(platform: Platform, files: Files) -> None:
         return asked(service, person, by)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archives.exports, "files", meanwhile)
+        patch.setattr(exports, "files", meanwhile)
         assert 0 == archives.make_next()
     platform.drain()
     assert [] == _archives(patient_id)

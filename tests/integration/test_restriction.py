@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 import pytest
@@ -158,7 +158,7 @@ def test_it_is_hidden(who: str, clinic: Clinic) -> None:
         assert Story(1, 1) == clinic.told(clinic.alive)
         facts = clinic.store.history(clinic.db, clinic.gone)
         assert [(None, True), (None, True)] == [(event.fact, event.erased) for event in facts]
-        nothing = {"visits": [], "events": []}
+        nothing: dict[str, list[Any]] = {"visits": [], "events": []}
         assert nothing == clinic.privacy.export(clinic.db, clinic.world.vault, person)
         assert [] == clinic.privacy.originals(clinic.db, person)
     rows = clinic.db.all("select from audit_log where person_id = :p", p=person)

@@ -91,13 +91,16 @@ class _Counting:
     def __init__(self, sink: Sink) -> None:
         self._sink, self.size = sink, 0
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes, /) -> int:
         self._sink.write(bytes(data))
         self.size += len(data)
         return len(data)
 
     def flush(self) -> None:
         """Nothing waits here."""
+
+    def close(self) -> None:
+        """Whoever gave the sink closes it."""
 
 
 def _add(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from functions.auth.privacy import privacy
@@ -17,6 +17,7 @@ from shared import validation
 from shared.client import client
 from shared.config import config
 from shared.db import Database
+from shared.privacy import Privacy
 from shared.runtime import database
 from shared.validation import PAGE, Address, Finding, Known
 
@@ -50,17 +51,17 @@ class Remote:
         if service == "auth":
             return validation.people(database("auth"), privacy, after)
         rows = self._ask(service, "people", after)
-        return [Known(UUID(id_), erased, held) for id_, erased, held in rows]
+        return [Known(UUID(row[0]), bool(row[1]), bool(row[2])) for row in rows]
 
     def addresses(self, service: str, after: UUID) -> Sequence[Address]:
         if service == "auth":
             return validation.addresses(database("auth"), privacy, after)
-        return [Address(UUID(id_), d) for id_, d in self._ask(service, "addresses", after)]
+        return [Address(UUID(row[0]), row[1]) for row in self._ask(service, "addresses", after)]
 
     @staticmethod
-    def _ask(service: str, what: str, after: UUID) -> list[list[str]]:
+    def _ask(service: str, what: str, after: UUID) -> list[list[Any]]:
         path = f"/-/validation/{what}?after={after}"
-        found: list[list[str]] = client("auth").get(service, path, timeout=_TIMEOUT_S)
+        found: list[list[Any]] = client("auth").get(service, path, timeout=_TIMEOUT_S)
         return found
 
 
@@ -68,7 +69,7 @@ class Here(NamedTuple):
     """Reads each service's own database: for a tool that may, while nothing runs."""
 
     databases: Callable[[str], Database]
-    declared: Callable[[str], validation.Privacy]
+    declared: Callable[[str], Privacy]
 
     def people(self, service: str, after: UUID) -> Sequence[Known]:
         """As the service would answer."""
