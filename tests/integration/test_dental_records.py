@@ -103,6 +103,7 @@ def test_a_correction_leaves_what_was_said(stack: DentalStack) -> None:
             (told["what"], told["problem"]["tooth"], told["reason"], told["by"]) for told in history
         ]
     assert [] == stack.ok("GET", f"/{patient}/teeth/11/history")["items"]
+    assert 404 == stack.send("GET", f"/{patient}/teeth/19/history").status_code
 
 
 def test_an_error_stays_visible_and_final(stack: DentalStack) -> None:

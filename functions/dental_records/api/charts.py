@@ -8,12 +8,13 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from functions.dental_records.api.base import READERS, Tooth, api, may_read
+from functions.dental_records.api.base import READERS, api, may_read
 from functions.dental_records.api.interventions import InterventionOut
 from functions.dental_records.api.problems import ProblemOut
 from functions.dental_records.domain.chart import Chart, InterventionRecord, ProblemRecord
 from functions.dental_records.domain.findings import findings
 from functions.dental_records.domain.odontogram import draw
+from functions.dental_records.domain.teeth import is_tooth
 from functions.dental_records.service import reading
 from functions.dental_records.service.reading import Told
 from shared.errors import NotFound, Unavailable
@@ -163,11 +164,13 @@ def draw_chart(patient_id: UUID, query: DrawingQuery, caller: Caller) -> Reply[b
     problems=[NotFound, Unavailable],
 )
 def show_tooth_history(
-    patient_id: UUID, tooth: Tooth, query: PageQuery, caller: Caller
+    patient_id: UUID, tooth: str, query: PageQuery, caller: Caller
 ) -> Page[ToothChange]:
     """What was recorded of one tooth, in that order, what was wrong included; of a record that was
     once about another tooth, all."""
     may_read(caller, patient_id)
+    if not is_tooth(tooth):
+        raise NotFound("There is no such tooth.")
     page = reading.tooth_story(patient_id, tooth, query)
     items = [ToothChange.of(told) for told in page.items]
     return Page(items=items, next_cursor=page.next_cursor)
