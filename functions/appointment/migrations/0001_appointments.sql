@@ -35,6 +35,8 @@ create table schedule_exceptions (
   foreign key (clinic_id, practitioner_id) references practitioners
 );
 create index schedule_exceptions_time on schedule_exceptions (clinic_id, ends);
+-- An erasure finds a practitioner's own without reading everybody's.
+create index schedule_exceptions_practitioner on schedule_exceptions (practitioner_id);
 
 create table chairs (
   chair_id uuid primary key,
