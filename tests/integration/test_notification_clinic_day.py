@@ -64,7 +64,7 @@ def _monday() -> datetime:
 def _event(sent: Received) -> tuple[str, Any]:
     """The method of the mail's invitation, and its event."""
     [part] = sent.message.iter_attachments()
-    calendar = Calendar.from_ical(part.get_payload(decode=True))
+    calendar = Calendar.from_ical(str(part.get_content()))
     assert part.get_param("method") == calendar["METHOD"]
     return str(calendar["METHOD"]), calendar.walk("VEVENT")[0]
 
