@@ -56,6 +56,22 @@ def test_who_was_not_heard_of_yet_is_asked_for_once(platform: Platform) -> None:
         platform.away = set()
 
 
+def test_a_repeatable_request_may_ask_first(platform: Platform) -> None:
+    """Asking is no part of the request's own transaction: one with a key is carried out once."""
+    platform.away = {SERVICE}
+    patient = platform.register("unheard@example.com")["patient_id"]
+    platform.away = set()
+    dentist = platform.staff("dentist@example.com", {"role": "DENTIST"})
+    path, headers = f"/api/dental-records/{patient}/problems", {"Idempotency-Key": str(uuid4())}
+    body = {"tooth": "16", "surfaces": ["O"], "code": "K02.1"}
+    first, again = (
+        platform.call("POST", path, body, token=dentist, headers=headers) for _ in range(2)
+    )
+    assert (201, 201, first.json) == (first.status_code, again.status_code, again.json)
+    stranger = platform.call("POST", path.replace(patient, str(uuid4())), body, token=dentist)
+    assert 404 == stranger.status_code
+
+
 def test_nobody_is_taken_for_a_patient(platform: Platform) -> None:
     """An id that is no patient's is refused, and is not remembered."""
     stranger = uuid4()
