@@ -226,7 +226,7 @@ def test_any_history_has_one_chart(stack: DentalStack) -> None:
     run_state_machine_as_test(
         _machine(stack),
         settings=settings(
-            max_examples=10,
+            max_examples=25,
             stateful_step_count=14,
             deadline=None,
             suppress_health_check=list(HealthCheck),
