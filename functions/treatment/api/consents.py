@@ -13,7 +13,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from functions.treatment.api.base import api, viewer
-from functions.treatment.api.plans import Treatment
+from functions.treatment.api.plan_shapes import Treatment
 from functions.treatment.domain.plans import Decision, NotOffered, PlanVersionReplaced
 from functions.treatment.service import plans
 from functions.treatment.service.plans import Consent

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from functions.treatment.domain import plans as domain
 from functions.treatment.domain.plans import Costs, Decision, Plan, Priced, Status
@@ -36,6 +39,7 @@ __all__ = [
 ]
 
 _WHAT = "treatment plan"
+_VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +198,7 @@ def versions(treatment_id: UUID, viewer: Viewer, query: PageQuery) -> Page[tuple
 
     Raises NotFound, BadRequest.
     """
-    (after,) = query.after(tuple[int]) or (None,)
+    (after,) = query.after(tuple[_VersionNumber]) or (None,)
     rows = plans.versions(
         database("treatment"), treatment_id, viewer, after=after, limit=query.limit + 1
     )

@@ -48,7 +48,7 @@ class Viewer:
         return {"me": self.person, "clinics": list(self.clinics), "everything": self.everything}
 
 
-_VISIBLE = "(:everything or t.patient_id = :me::uuid or t.clinic_id = any(:clinics::uuid[]))"  # nosec B105
+_VISIBLE = "(:everything or t.patient_id = :me::uuid or t.clinic_id = any(:clinics::uuid[]))"
 _KEY = "k.version as key_version, k.wrapped as key_wrapped"
 
 # Under which items are done: see store/items.py.
@@ -75,14 +75,14 @@ _FROM = """
 """
 
 _SHOW = audited(
-    f"select {_COLUMNS}, {_ITEMS} {_FROM} where t.treatment_id = :treatment_id and {_VISIBLE}",  # nosec B608
+    f"select {_COLUMNS}, {_ITEMS} {_FROM} where t.treatment_id = :treatment_id and {_VISIBLE}",
     action="read",
     what="treatment plan",
     person="patient_id",
 )
 _LOCK = f"""
 select {_COLUMNS} {_FROM} where t.treatment_id = :treatment_id for update of t
-"""  # nosec B608
+"""
 
 # The last row only tells that there is a further page: it is shown to nobody.
 _LIST = (
@@ -94,7 +94,7 @@ select {_COLUMNS}, {_ITEMS}, row_number() over (order by t.treatment_id desc) < 
    and (:status::text is null or t.status = :status)
    and (:after::uuid is null or t.treatment_id < :after)
  order by t.treatment_id desc limit :limit
-""",  # nosec B608
+""",
         action="read",
         what="treatment plans",
         person="patient_id",

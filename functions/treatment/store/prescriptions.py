@@ -144,7 +144,7 @@ def whose(tx: Tx, prescription_id: UUID) -> UUID | None:
 def lock(tx: Tx, prescription_id: UUID) -> Row:
     """The row until the transaction ends; shown to nobody."""
     found = tx.one(
-        f"{_SELECT} {_FROM} where p.prescription_id = :id for update of p",  # nosec B608
+        f"{_SELECT} {_FROM} where p.prescription_id = :id for update of p",
         id=prescription_id,
     )
     if found is None:
