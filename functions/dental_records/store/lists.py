@@ -49,7 +49,7 @@ select r.*, k.version as key_version, k.wrapped as key_wrapped,
    and (:status::text is null or r.status = :status)
    and (:since::timestamptz is null or (r.since, :last::uuid) < (:since, r.problem_id))
  order by r.since desc, r.problem_id limit :limit
-""",
+""",  # nosec B608
     action="read",
     what="tooth problems",
     person="patient_id",
@@ -63,7 +63,7 @@ select r.*, k.version as key_version, k.wrapped as key_wrapped,
  where r.patient_id = :patient and (:tooth::text is null or :tooth = any(r.teeth))
    and (:since::timestamptz is null or (r.since, :last::uuid) < (:since, r.intervention_id))
  order by r.since desc, r.intervention_id limit :limit
-""",
+""",  # nosec B608
     action="read",
     what="tooth interventions",
     person="patient_id",
@@ -77,7 +77,7 @@ select r.*, k.version as key_version, k.wrapped as key_wrapped
  where r.lots @> array[:lot::bytea] and not r.entered_in_error and {visible("r.patient_id")}
    and (:since::timestamptz is null or (r.since, :last::uuid) < (:since, r.intervention_id))
  order by r.since desc, r.intervention_id limit :limit
-""",
+""",  # nosec B608
     action="search",
     what="lot of a material",
     person="patient_id",
