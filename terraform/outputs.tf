@@ -6,10 +6,6 @@ output "url" {
     condition     = length(local.missing_settings) == 0
     error_message = "Services need settings that have no value: put ${join(", ", local.missing_settings)} into the variable settings (docs/configuration.md says what they mean)."
   }
-  precondition {
-    condition     = length(setsubtract(concat(keys(var.services), ["_tools"]), keys(var.packages))) == 0
-    error_message = "Some services have not been packed: make package."
-  }
 }
 
 output "address" {

@@ -245,6 +245,11 @@ variable "packages" {
     condition     = alltrue([for zip in values(var.packages) : can(regex("^[a-z0-9_-]+-[0-9a-f]{16}\\.zip$", zip))])
     error_message = "make package writes these."
   }
+
+  validation {
+    condition     = length(setsubtract(concat(keys(var.services), ["_tools"]), keys(var.packages))) == 0
+    error_message = "Some services have not been packed: make package."
+  }
 }
 
 # Derived: make manifest

@@ -93,7 +93,7 @@ run "not_packaged" {
     packages = { _tools = "_tools-0123456789abcdef.zip" }
   }
 
-  expect_failures = [output.url]
+  expect_failures = [var.packages]
 }
 
 run "unknown_region" {

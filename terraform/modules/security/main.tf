@@ -34,6 +34,13 @@ resource "google_project_service" "api" {
   disable_on_destroy = false
 }
 
+locals {
+  # As Google makes them, so that a plan can show them before they are there.
+  push_email       = "${google_service_account.push.account_id}@${google_service_account.push.project}.iam.gserviceaccount.com"
+  migrations_email = "${google_service_account.migrations.account_id}@${google_service_account.migrations.project}.iam.gserviceaccount.com"
+  builds_email     = "${google_service_account.builds.account_id}@${google_service_account.builds.project}.iam.gserviceaccount.com"
+}
+
 # Who pushes messages and runs schedules: the only caller of every events function.
 resource "google_service_account" "push" {
   project      = var.project
@@ -62,7 +69,7 @@ resource "google_project_iam_member" "migrations" {
 
   project = var.project
   role    = each.key
-  member  = google_service_account.migrations.member
+  member  = "serviceAccount:${local.migrations_email}"
 }
 
 # Who builds the functions, with less than the default build account may.
@@ -78,7 +85,7 @@ resource "google_project_iam_member" "builds" {
 
   project = var.project
   role    = each.key
-  member  = google_service_account.builds.member
+  member  = "serviceAccount:${local.builds_email}"
 
   # Of objects it may see the packages only, and what the build service itself puts down.
   dynamic "condition" {

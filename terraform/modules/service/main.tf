@@ -7,7 +7,9 @@ resource "google_service_account" "service" {
 }
 
 locals {
-  member = google_service_account.service.member
+  # As Google makes it, so that a plan can show it before the account is there.
+  email  = "${google_service_account.service.account_id}@${google_service_account.service.project}.iam.gserviceaccount.com"
+  member = "serviceAccount:${local.email}"
   only_its_instances = join(" || ", [
     for name in var.instances : "resource.name == \"projects/${var.project}/instances/${name}\""
   ])

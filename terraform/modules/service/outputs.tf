@@ -1,6 +1,6 @@
 output "account" {
   description = "E-mail of its account."
-  value       = google_service_account.service.email
+  value       = local.email
 }
 
 output "environment" {
