@@ -135,11 +135,13 @@ def test_distal_is_away_from_the_midline(tooth: str, *, right: bool) -> None:
 
 
 def test_an_extracted_tooth_is_crossed_out_until_it_is_replaced() -> None:
-    """An extraction crosses the tooth out; an implant takes its place."""
+    """An extraction crosses the tooth out; an implant takes its place, until that is taken out."""
     gone = _chart(_done(1, "EXTRACTION", TreatedTooth("36")))
     replaced = gone.with_intervention(_done(2, "IMPLANT", TreatedTooth("36")))
     assert 2 == len(list(_tooth(_drawn(gone), "36").iter(f"{SVG}line")))
     assert 0 == len(list(_tooth(_drawn(replaced), "36").iter(f"{SVG}line")))
+    again = replaced.with_intervention(_done(3, "EXTRACTION", TreatedTooth("36")))
+    assert 2 == len(list(_tooth(_drawn(again), "36").iter(f"{SVG}line")))
 
 
 @settings(max_examples=60, deadline=None)

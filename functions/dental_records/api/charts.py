@@ -49,7 +49,7 @@ class ToothOut(BaseModel):
 
     tooth: str
     missing: bool
-    """It was extracted, and nothing took its place."""
+    """It was extracted, and no implant took its place since."""
     problem_ids: list[UUID]
     intervention_ids: list[UUID]
 

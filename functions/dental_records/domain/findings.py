@@ -33,11 +33,8 @@ class Finding:
     roles: list[Role] = field(default_factory=list)
     in_error: bool = False
     """Some record of it was entered in error."""
-
-    @property
-    def missing(self) -> bool:
-        """It was extracted, and nothing took its place."""
-        return "EXTRACTION" in self.procedures and not {"IMPLANT"} & set(self.procedures)
+    missing: bool = False
+    """It was extracted, and no implant took its place since."""
 
 
 def findings(chart: Chart) -> dict[str, Finding]:
@@ -63,6 +60,8 @@ def findings(chart: Chart) -> dict[str, Finding]:
 
 def _do(tooth: Finding, done: Intervention, where: tuple[str, ...], role: Role | None) -> None:
     tooth.treated |= set(where)
+    if done.procedure in {"EXTRACTION", "IMPLANT"}:
+        tooth.missing = done.procedure == "EXTRACTION"
     if not where and done.procedure not in tooth.procedures:
         tooth.procedures.append(done.procedure)
     if role is not None and role not in tooth.roles:
