@@ -21,7 +21,6 @@ from shared.config import config
 from shared.contracts.gdpr import GdprDataDeletion
 from shared.contracts.patient import PatientRegistered
 from shared.db import Tx
-from shared.inbox import receive
 from shared.messages import envelope
 from shared.runtime import vault
 from shared.testing import frozen
@@ -204,6 +203,7 @@ def test_messages_from_before_an_erasure_change_nothing(clinic: Clinic) -> None:
     patient_id = str(uuid4())
     _erase(clinic, patient_id)
     late = PatientRegistered(patient_id=UUID(patient_id))
-    receive(clinic.db, service.on, envelope(late, source="patient", version=1))
+    clinic.platform.bus.publish("patient", [envelope(late, source="patient", version=1)])
+    clinic.platform.drain()
     known = clinic.db.one("select from known_people where person_id = :p", p=patient_id)
     assert known is None

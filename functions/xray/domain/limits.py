@@ -42,7 +42,7 @@ class ImageRefused(Problem):
 
     status: ClassVar[int] = 422
 
-    def __init__(self, reason: Reason, detail: str) -> None:
+    def __init__(self, detail: str | None = None, *, reason: Reason = "MALFORMED") -> None:
         super().__init__(detail, reason=reason)
         self.reason = reason
 
@@ -53,7 +53,7 @@ class NoPreview(Conflict):
 
 def refuse(reason: Reason, detail: str) -> NoReturn:
     """Raises ImageRefused."""
-    raise ImageRefused(reason, detail)
+    raise ImageRefused(detail, reason=reason)
 
 
 def exactly(file: BinaryIO, count: int) -> bytes:

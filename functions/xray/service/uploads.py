@@ -228,7 +228,7 @@ def _refuse(image: Xray, refused: ImageRefused) -> bool:
 def _settled(image: Xray) -> Xray:
     """The image, as often as it is asked for. Raises ImageRefused, as at first."""
     if image.state == "REFUSED":
-        raise ImageRefused(cast("Reason", image.refusal), image.refusal_detail or "")
+        raise ImageRefused(image.refusal_detail, reason=cast("Reason", image.refusal))
     return image
 
 
