@@ -5,15 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from functions.appointment.domain.hours import Span, within
 
-__all__ = ["STEP", "Busy", "Reason", "free", "obstacle", "offered"]
+__all__ = ["STEP", "Busy", "Reason", "fitting", "free", "obstacle", "offered", "on_grid"]
 
 STEP = timedelta(minutes=15)
-"""Slots are offered this far apart, from the beginning of each span of work."""
+"""Slots are offered at each quarter of an hour: on every wall, as time zones differ by quarters."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Reason = Literal["PAST", "TOO_FAR", "OUTSIDE_HOURS", "OFF_GRID", "PRACTITIONER", "PATIENT", "CHAIR"]
 """Why a slot cannot be booked."""
@@ -42,10 +43,15 @@ class Busy:
 def offered(work: Sequence[Span], duration: timedelta) -> Iterator[Span]:
     """The slots of ``duration`` that fit into ``work``, in order, whether free or not."""
     for span in work:
-        start = span.start
-        while start + duration <= span.end:
-            yield Span(start, start + duration)
-            start += STEP
+        yield from fitting(Span(span.start + (_EPOCH - span.start) % STEP, span.end), duration)
+
+
+def fitting(span: Span, duration: timedelta) -> Iterator[Span]:
+    """Slots of ``duration`` from the very start of ``span``, a STEP apart, as long as they fit."""
+    start = span.start
+    while start + duration <= span.end:
+        yield Span(start, start + duration)
+        start += STEP
 
 
 def free(work: Sequence[Span], busy: Busy, duration: timedelta, *, now: datetime) -> Iterator[Span]:
@@ -53,6 +59,11 @@ def free(work: Sequence[Span], busy: Busy, duration: timedelta, *, now: datetime
     for slot in offered(work, duration):
         if slot.start >= now and busy.obstacle(slot) is None:
             yield slot
+
+
+def on_grid(start: datetime) -> bool:
+    """May a slot that is offered begin then?"""
+    return (start - _EPOCH) % STEP == timedelta()
 
 
 def obstacle(slot: Span, work: Sequence[Span], busy: Busy, *, now: datetime) -> Reason | None:

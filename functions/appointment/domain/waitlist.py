@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from functions.appointment.domain.hours import Span, merged
-from functions.appointment.domain.slots import Busy, obstacle, offered
+from functions.appointment.domain.slots import Busy, fitting, obstacle
 from shared.errors import Conflict, Gone
 
 __all__ = [
@@ -63,7 +63,7 @@ def placement(
     booked; None if there is none. ``refused``: starts that were offered before."""
     for window in merged(windows):
         common = Span(max(freed.start, window.start), min(freed.end, window.end))
-        for slot in offered([common], duration):
+        for slot in fitting(common, duration):
             if (
                 slot.start >= now + NOTICE
                 and slot.start not in refused

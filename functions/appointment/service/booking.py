@@ -217,7 +217,7 @@ def _unoffered(schedule: Schedule, span: Span, *, staff: bool) -> Reason | None:
         return "PAST"
     if not within(span, schedule.work):
         return "OUTSIDE_HOURS"
-    if not staff and span not in slots.offered(schedule.work, schedule.duration):
+    if not staff and not slots.on_grid(span.start):
         return "OFF_GRID"
     return None
 

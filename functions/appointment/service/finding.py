@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ FARTHEST = timedelta(days=731)
 """Nothing is booked further ahead; a series may go on for as long."""
 LONGEST_WINDOW = timedelta(days=31)
 _LOOK_AHEAD = timedelta(days=30)
+_LONGEST_SLOT = timedelta(days=1)
 _NEXT = 3
 
 
@@ -35,14 +36,11 @@ def free_slots(
         raise Invalid(
             errors=[{"parameter": "to", "detail": "Within 31 days after from, and two years"}]
         )
-    window = Span(max(since, now), until)
+    start = max(since, now)
+    window = Span(start, max(start, until))
     wish = Wish(practitioner_id, type_id, patient_id)
     db = database("appointment")
-    schedule = availability.read(db, wish, window) if window.start < until else None
-    if schedule is None:
-        # Nothing is free in the past, but its zone is to be told.
-        schedule = availability.read(db, wish, Span(now, now))
-        window = Span(now, now)
+    schedule = availability.read(db, wish, _whole(window))
     if schedule is None or not schedule.bookable:
         raise NotFound("There is no such type of appointment, or nobody who offers it.")
     return schedule.zone, _free(db, wish, schedule, window)
@@ -52,7 +50,7 @@ def next_free(source: Database | Tx, wish: Wish, since: datetime, count: int = _
     """The first free slots from ``since`` on, within a month."""
     start = max(since, clock().now())
     window = Span(start, start + _LOOK_AHEAD)
-    schedule = availability.read(source, wish, window)
+    schedule = availability.read(source, wish, _whole(window))
     if schedule is None or not schedule.bookable:
         return []
     return _free(source, wish, schedule, window, count)
@@ -67,6 +65,12 @@ def _free(
 ) -> list[Span]:
     if not schedule.work:
         return []
-    busy = availability.busy(source, wish, schedule, window)
+    whole = _whole(window)
+    busy = availability.busy(source, wish, schedule, whole)
     found = slots.free(schedule.work, busy, schedule.duration, now=window.start)
-    return list(islice(found, count))
+    return list(islice(takewhile(lambda slot: slot.start < window.end, found), count))
+
+
+def _whole(window: Span) -> Span:
+    """Slots that begin in ``window`` end in this one."""
+    return Span(window.start, window.end + _LONGEST_SLOT)

@@ -72,8 +72,8 @@ select {VISIT}
    and (:day::date is null
         or (a.starts_at >= :day::date::timestamp at time zone c.time_zone
             and a.starts_at < (:day::date + 1)::timestamp at time zone c.time_zone
-            and a.starts_at between :day::date::timestamp at time zone 'UTC' - interval '1 day'
-                                and :day::date::timestamp at time zone 'UTC' + interval '2 days'))
+            and a.starts_at > :day::date::timestamp at time zone 'UTC' - interval '1 day'
+            and a.starts_at < :day::date::timestamp at time zone 'UTC' + interval '2 days'))
    and (:after::uuid is null
         or (a.starts_at, a.appointment_id) > (:after_starts::timestamptz, :after::uuid))
  order by a.starts_at, a.appointment_id limit :limit""",  # nosec B608
