@@ -43,7 +43,7 @@ select x.xray_id, x.patient_id, x.version, x.state, x.content_type, x.size, x.sh
        k.version as key_version, k.wrapped as key_wrapped
   from xrays x
   left join subject_keys k on k.subject = x.patient_id
-"""  # nosec B608
+"""
 # A patient sees what stands in the own record; only staff sees what does not, or not yet.
 _READABLE = "(:viewer::uuid is null or (x.patient_id = :viewer::uuid and x.state = 'STORED'))"
 _ONE = f"{_SELECT} where x.xray_id = :xray_id and {_READABLE}"
@@ -102,6 +102,7 @@ _DECIDE = """
 with x as (
   update xrays
      set version = version + 1, state = :state, reason = :reason, claim = null,
+         told = case when :state = 'REJECTED' then null else told end,  -- another's, perhaps
          recorded_at = case when :state = 'STORED' then now() else recorded_at end
    where xray_id = :xray_id and version = :version and state = :from
   returning xray_id, version, recorded_at),
