@@ -208,7 +208,8 @@ class _Page(HTMLParser):
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.language, self.targets, self.tags = "", [], set[str]()
+        self.language, self.tags = "", set[str]()
+        self.targets: list[tuple[str, str]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -217,7 +218,7 @@ class _Page(HTMLParser):
         if tag == "html":
             self.language = str(named["lang"])
         if tag == "form":
-            self.targets.append((named["method"], named["action"]))
+            self.targets.append((str(named["method"]), str(named["action"])))
 
 
 def link(stack: AppointmentStack, visit: dict[str, Any], time: FrozenClock) -> str:

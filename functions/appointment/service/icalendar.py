@@ -100,4 +100,5 @@ def _text(calendar: Calendar) -> str:
         calendar.add_missing_timezones(
             first_date=date(min(years) - 1, 1, 1), last_date=date(max(years) + 2, 1, 1)
         )
-    return calendar.to_ical().decode()
+    text: str = calendar.to_ical().decode()
+    return text

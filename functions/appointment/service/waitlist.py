@@ -40,9 +40,13 @@ class Held:
     @classmethod
     def of(cls, shown: dict[str, str]) -> Self:
         """From the row of the wish."""
-        ids = (UUID(shown[name]) for name in ("offer_id", "practitioner_id"))
-        times = (datetime.fromisoformat(shown[name]) for name in ("starts_at", "ends_at"))
-        return cls(*ids, *times, datetime.fromisoformat(shown["expires_at"]))
+        return cls(
+            offer_id=UUID(shown["offer_id"]),
+            practitioner_id=UUID(shown["practitioner_id"]),
+            starts_at=datetime.fromisoformat(shown["starts_at"]),
+            ends_at=datetime.fromisoformat(shown["ends_at"]),
+            expires_at=datetime.fromisoformat(shown["expires_at"]),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ def note_freed(tx: Tx, clinic_id: UUID, practitioner_id: UUID, span: Span, now: 
 def due(db: Database, now: datetime) -> list[UUID]:
     """Up to 100 freed times that are to be looked at."""
     rows = db.all(
-        "select freed_id from waitlist_slots where look_at <= :now order by look_at limit 100",
+        "select freed_id from waitlist_slots where look_at <= :now"
+        " order by look_at, starts_at, practitioner_id limit 100",
         now=now,
     )
     return [row["freed_id"] for row in rows]
