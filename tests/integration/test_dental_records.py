@@ -93,7 +93,8 @@ def test_a_correction_leaves_what_was_said(stack: DentalStack) -> None:
         corrected["surfaces"],
         corrected["diagnosed_at"],
     )
-    assert [corrected] == stack.ok("GET", f"/{patient}/problems")["items"]
+    for query, found in (("", [corrected]), ("?tooth=26", [corrected]), ("?tooth=16", [])):
+        assert found == stack.ok("GET", f"/{patient}/problems{query}")["items"]
     for tooth in ("16", "26"):
         history = stack.ok("GET", f"/{patient}/teeth/{tooth}/history")["items"]
         assert [
@@ -104,6 +105,36 @@ def test_a_correction_leaves_what_was_said(stack: DentalStack) -> None:
         ]
     assert [] == stack.ok("GET", f"/{patient}/teeth/11/history")["items"]
     assert 404 == stack.send("GET", f"/{patient}/teeth/19/history").status_code
+
+
+def test_a_corrected_intervention_is_found_by_what_is_right(stack: DentalStack) -> None:
+    """Another tooth, lot and problem: lists, recalls and states follow the correction."""
+    patient, lots = stack.registered(), [f"L{uuid4()}", f"L{uuid4()}"]
+    problems = [stack.diagnosed(patient, tooth=t)["problem_id"] for t in ("16", "17")]
+
+    def said(number: int) -> dict[str, Any]:
+        return {
+            "procedure": "FILLING",
+            "teeth": [{"tooth": ("16", "17")[number], "surfaces": ["O"]}],
+            "materials": [{"name": "composite", "lot": lots[number]}],
+            "problem_ids": [problems[number]],
+        }
+
+    item = str(uuid4())
+    wrong = stack.performed(patient, **said(0), treatment_item_id=item)
+    path = f"/{patient}/interventions/{wrong['intervention_id']}"
+    right = stack.ok("PUT", path, {**said(1), "reason": "the next one"}, match=3)
+    assert (item, wrong["performed_at"]) == (right["treatment_item_id"], right["performed_at"])
+    assert right == stack.ok("GET", path)
+    listed = [
+        [len(stack.ok("GET", query)["items"]) for query in queries]
+        for queries in (
+            [f"/{patient}/interventions?tooth={tooth}" for tooth in ("16", "17")],
+            [f"/interventions?lot={lot}" for lot in lots],
+            [f"/{patient}/problems?status=RESOLVED&tooth={tooth}" for tooth in ("16", "17")],
+        )
+    ]
+    assert [[0, 1]] * 3 == listed
 
 
 def test_an_error_stays_visible_and_final(stack: DentalStack) -> None:
