@@ -38,6 +38,8 @@ class Answer:
     headers: Message
     body: dict[str, Any]
     seconds: float
+    data: bytes = b""
+    """All of it, whatever it is."""
 
     @property
     def etag(self) -> str:
@@ -50,6 +52,7 @@ class Client:
 
     def __init__(self, url: str, *, timeout: float = 60.0) -> None:
         """``url`` without a path; ``timeout`` in seconds for every answer."""
+        self.url = url
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(
             parts.hostname or "", parts.port or 80, timeout=timeout
@@ -85,7 +88,7 @@ class Client:
         with suppress(ValueError):
             read = json.loads(text)
         found = read if isinstance(read, dict) else {}
-        return Answer(response.status, response.headers, found, took)
+        return Answer(response.status, response.headers, found, took, text)
 
     def close(self) -> None:
         """Hang up; the next call connects anew."""

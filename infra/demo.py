@@ -15,7 +15,10 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from infra.client import Away, Client, NotThere, admin, target
-from infra.demo_trust import CHAPTERS
+from infra.demo_clinic import BOOKING, REMINDING
+from infra.demo_end import ENDING
+from infra.demo_treatment import TREATING
+from infra.demo_trust import TELLING, TRUST
 from infra.people import cnp
 from infra.story import AUTH, PATIENTS, Missed, Story, tell
 
@@ -24,13 +27,18 @@ __all__ = ["STEPS", "main"]
 _EMAIL_TARGET = 1.0  # seconds at p99
 _CHANGES = 5
 
+_SERVICES = {
+    *("auth", "patient", "notification"),
+    *("appointment", "dental_records", "xray", "treatment"),
+}
 _SYLLABLES = [a + b for a in "bcdfglmnprstv" for b in "aeiou"]
 
 
 def health(story: Story) -> None:
     """Every service answers"""
     services = story.client.call("GET", "/services.json").body
-    story.must({"auth", "patient"} <= set(services), "auth and patient are not both there")
+    missing = _SERVICES - set(services)
+    story.must(missing == set(), f"{', '.join(sorted(missing))}: not there")
     for name, prefix in services.items():
         story.ask(f"{name} is healthy", 200, "GET", f"{prefix}/-/health")
 
@@ -45,6 +53,7 @@ def open_clinic(story: Story) -> None:
         "languages": ["ro", "en"],
     }
     made = story.ask("the clinic opens", 201, "POST", f"{AUTH}/clinics", clinic, by="admin")
+    story.known["clinic_id"] = made.body["id"]
     email, password = f"reception.{story.run}@dentalhelp.example", secrets.token_urlsafe(18)
     employee = {
         "email": email,
@@ -186,7 +195,8 @@ def strangers(story: Story) -> None:
         "first_name": "Budi",
         "last_name": "Santoso",
     }
-    story.register(other)
+    made = story.register(other)
+    story.known |= {"stranger_id": made.body["patient_id"], "stranger_address": other["email"]}
     story.login("stranger", other["email"], other["password"])
     story.ask("another patient", 403, "GET", path, by="stranger")
     story.ask("who searches", 403, "POST", f"{PATIENTS}/search", {"query": "a"}, by="stranger")
@@ -223,7 +233,12 @@ STEPS: list[Callable[[Story], None]] = [
     sessions,
     strangers,
     timeline,
-    *CHAPTERS,
+    *TELLING,
+    *BOOKING,
+    *TREATING,
+    *REMINDING,
+    *TRUST,
+    *ENDING,
 ]
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import http.client
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from infra.client import Answer, Client
+from infra.client import Answer, Away, Client
 from infra.local.admin import Admin
 
 __all__ = ["AUTH", "PATIENTS", "Missed", "Story", "tell"]
 
 AUTH, PATIENTS = "/api/auth", "/api/patients"
+_MAILS = "/_local/mail"
 _PATIENCE = 5.0  # seconds, the longest the group accepts for anything eventual
 
 
@@ -29,7 +32,7 @@ class Story:
     administrator: Admin
     run: str = field(default_factory=lambda: secrets.token_hex(4))
     tokens: dict[str, str] = field(default_factory=dict)
-    """Who (``admin``, ``reception``, ``person``, ``stranger``) -> access token."""
+    """Who (``admin``, ``reception``, ``dentist``, ``person``, ``stranger``) -> access token."""
     person: dict[str, Any] = field(default_factory=dict)
     patient_id: str = ""
     registration_id: str = ""
@@ -37,6 +40,8 @@ class Story:
     etag: str = ""
     addresses: list[str] = field(default_factory=list)
     """Every e-mail address the person has had; the last one counts."""
+    known: dict[str, Any] = field(default_factory=dict)
+    """What a chapter leaves for later ones: ids, times, a file."""
     erasure_id: str = ""
     receipt: str = ""
 
@@ -62,12 +67,39 @@ class Story:
         tell(what, answer.seconds, answer.status)
         return answer
 
-    def until(self, what: str, look: Callable[[], bool]) -> float:
+    def transfer(
+        self,
+        what: str,
+        method: str,
+        url: str,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Send or fetch a file at a signed ``url``, without a token: what came. Raises Missed."""
+        parts = urlsplit(url)
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        line = kind(parts.netloc, timeout=60.0)
+        started = time.perf_counter()
+        try:
+            line.request(method, f"{parts.path}?{parts.query}", data, dict(headers or {}))
+            response = line.getresponse()
+            came = response.read()
+        except (OSError, http.client.HTTPException) as fault:
+            raise Away(str(fault) or type(fault).__name__) from None
+        finally:
+            line.close()
+        self.must(response.status in (200, 201), f"{what}: {method} answered {response.status}")
+        tell(what, time.perf_counter() - started, response.status)
+        return came
+
+    def until(self, what: str, look: Callable[[], bool], patience: float = _PATIENCE) -> float:
         """Wait until ``look`` is true; seconds it took. Raises Missed."""
         started = time.perf_counter()
         while not look():
-            if time.perf_counter() - started > _PATIENCE:
-                raise Missed(f"{what}: not within {_PATIENCE:.0f} s")
+            if time.perf_counter() - started > patience:
+                raise Missed(f"{what}: not within {patience:.0f} s")
             time.sleep(0.002)
         return time.perf_counter() - started
 
@@ -100,6 +132,16 @@ class Story:
         """The person's own profile, untold."""
         path = f"{PATIENTS}/{self.patient_id}"
         return self.client.call("GET", path, token=self.tokens["person"])
+
+    def has_mailboxes(self) -> bool:
+        """Whether the platform runs on this machine, where its outside world can be looked at."""
+        return self.client.call("GET", f"{_MAILS}.json").status == 200
+
+    def mails(self, *addresses: str) -> Iterator[str]:
+        """The texts of the newest e-mails that went to one of ``addresses``."""
+        for mail in self.client.call("GET", f"{_MAILS}.json").body["items"]:
+            if set(mail["to"]) & set(addresses):
+                yield self.client.call("GET", f"{_MAILS}/{mail['id']}.json").body["text"]
 
 
 def tell(what: str, seconds: float | None = None, status: int | None = None) -> None:
