@@ -22,7 +22,7 @@ from shared.inbox import Outcome, receive
 from shared.messages import Envelope, Message, envelope
 from shared.types import uuid7
 
-__all__ = ["WEEK", "AppointmentStack", "Clinic", "person", "utc"]
+__all__ = ["DAYS", "WEEK", "AppointmentStack", "Clinic", "Visit", "person", "shift", "utc"]
 
 DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 
@@ -46,6 +46,9 @@ def person(role: str, place: UUID | None = None, identity: UUID | None = None) -
     """Somebody signed in; staff hold their role at ``place``, or for the group."""
     held = {str(place) if place and role != "PATIENT" else "*": frozenset({role})}
     return Caller("person", id=identity or uuid7(), roles=frozenset({role}), clinics=held)
+
+
+NINE = utc("2026-03-02T07:00")  # a Monday, in Bucharest
 
 
 class Clinic:
@@ -222,3 +225,42 @@ class AppointmentStack:
     def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
         """Look into the database."""
         return self.db.all(sql, **params)
+
+
+class Visit:
+    """An appointment at some time with a practitioner of its own; its type has a cut-off of an
+    hour."""
+
+    def __init__(
+        self,
+        clinic: Clinic,
+        starts: datetime = NINE,
+        patient: UUID | None = None,
+        **more: Any,
+    ) -> None:
+        self.stack, self.clinic = clinic.stack, clinic
+        self.doctor, self.kind = clinic.practitioner(), clinic.type(60, cutoff=60)
+        self.patient = patient or self.stack.patient()
+        order = self.stack.order(self.patient, self.doctor, self.kind, starts, **more)
+        self.made = self.stack.made("POST", "", order, by=clinic.desk)
+        self.id = self.made["appointment_id"]
+        self.me = person("PATIENT", identity=self.patient)
+        self.stack.types()
+
+    def do(
+        self, what: str, by: Caller | None = None, match: int = 1, **body: Any
+    ) -> tuple[int, Any]:
+        """The answer to one step."""
+        bare = what in ("check-in", "complete", "missed")
+        answer = self.stack.send(
+            "POST",
+            f"/{self.id}/{what}",
+            None if bare else body,
+            by=by or self.clinic.desk,
+            match=match,
+        )
+        return answer.status_code, answer.get_json()
+
+    def free(self) -> list[datetime]:
+        """The free slots of its practitioner."""
+        return self.stack.slots(self.doctor, self.kind, NINE - timedelta(hours=2))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from functions.appointment.main import service
-from shared.contracts.gdpr import GdprDataDeletion
-from shared.identity import Caller
 from shared.testing import FrozenClock, frozen
 from shared.types import uuid7
-from tests.appointment_stack import WEEK, AppointmentStack, Clinic, person, utc
+from tests.appointment_stack import AppointmentStack, Clinic, Visit, person, utc
 
 NOW = utc("2026-03-02T05:00")
 NINE = utc("2026-03-02T07:00")
@@ -39,41 +36,6 @@ def at() -> Iterator[FrozenClock]:
     """It is Monday morning."""
     with frozen(NOW) as clock:
         yield clock
-
-
-class Visit:
-    """An appointment at some time with a practitioner of its own; its type has a cut-off of an
-    hour."""
-
-    def __init__(
-        self, clinic: Clinic, starts: datetime = NINE, patient: UUID | None = None, **more: Any
-    ) -> None:
-        self.stack, self.clinic = clinic.stack, clinic
-        self.doctor, self.kind = clinic.practitioner(), clinic.type(60, cutoff=60)
-        self.patient = patient or self.stack.patient()
-        order = self.stack.order(self.patient, self.doctor, self.kind, starts, **more)
-        self.made = self.stack.made("POST", "", order, by=clinic.desk)
-        self.id = self.made["appointment_id"]
-        self.me = person("PATIENT", identity=self.patient)
-        self.stack.types()
-
-    def do(
-        self, what: str, by: Caller | None = None, match: int = 1, **body: Any
-    ) -> tuple[int, Any]:
-        """The answer to one step."""
-        bare = what in ("check-in", "complete", "missed")
-        answer = self.stack.send(
-            "POST",
-            f"/{self.id}/{what}",
-            None if bare else body,
-            by=by or self.clinic.desk,
-            match=match,
-        )
-        return answer.status_code, answer.get_json()
-
-    def free(self) -> list[datetime]:
-        """The free slots of its practitioner."""
-        return self.stack.slots(self.doctor, self.kind, NOW)
 
 
 def test_a_visit_runs_its_course(stack: AppointmentStack, clinic: Clinic, at: FrozenClock) -> None:
@@ -109,7 +71,7 @@ def test_patients_change_their_mind_in_time(
 ) -> None:
     """A patient cancels and moves until the cut-off of the type, the clinic at any time."""
     early, late = Visit(clinic), Visit(clinic)
-    body = {} if what == "cancel" else {"starts_at": (NINE + HOUR * 2).isoformat()}
+    body: dict[str, Any] = {} if what == "cancel" else {"starts_at": (NINE + HOUR * 2).isoformat()}
     at.advance(HOUR)
     assert 200 == early.do(what, by=early.me, **body)[0]
     at.advance(timedelta(seconds=1))
@@ -127,7 +89,7 @@ def test_an_appointment_is_nobody_elses(stack: AppointmentStack, clinic: Clinic,
     """For another patient and another clinic's staff there is no such appointment; its own patient
     is not checked in by themselves."""
     visit = Visit(clinic)
-    body = {"starts_at": (NINE + HOUR).isoformat()} if what == "reschedule" else {}
+    body: dict[str, Any] = {"starts_at": (NINE + HOUR).isoformat()} if what == "reschedule" else {}
     assert 404 == visit.do(what, by=person("RECEPTIONIST", uuid7()), **body)[0]
     staff_only = what not in ("cancel", "reschedule")
     assert (403 if staff_only else 404) == visit.do(what, by=person("PATIENT"), **body)[0]
@@ -168,10 +130,10 @@ def test_a_move_is_one_step(stack: AppointmentStack, clinic: Clinic) -> None:
     blocked = stack.order(stack.patient(), other, visit.kind, NINE + HOUR)
     stack.made("POST", "", blocked, by=clinic.desk)
     stack.types()
-    onto = {"starts_at": (NINE + HOUR).isoformat(), "practitioner_id": str(other)}
+    onto: dict[str, Any] = {"starts_at": (NINE + HOUR).isoformat(), "practitioner_id": str(other)}
     code, problem = visit.do("reschedule", **onto)
     assert (409, "PRACTITIONER", 3) == (code, problem["reason"], len(problem["next"]))
-    outside = {"starts_at": (NINE - HOUR).isoformat()}
+    outside: dict[str, Any] = {"starts_at": (NINE - HOUR).isoformat()}
     code, problem = visit.do("reschedule", **outside)
     assert (409, "OUTSIDE_HOURS") == (code, problem["reason"])
     assert [] == stack.types()
@@ -227,133 +189,3 @@ def test_a_series(stack: AppointmentStack, clinic: Clinic) -> None:
         assert 422 == stack.send("POST", "/series", body, by=clinic.desk).status_code
     patient = person("PATIENT", identity=UUID(order["patient_id"]))
     assert 403 == stack.send("POST", "/series", order, by=patient).status_code
-
-
-def test_lists(stack: AppointmentStack, at: FrozenClock) -> None:
-    """By practitioner, patient, status and day, in order, page by page; staff see their clinic,
-    patients themselves, and nobody anything else."""
-    clinic = Clinic(stack, "Europe/Bucharest")
-    doctor, kind, patient = clinic.practitioner(), clinic.type(60), stack.patient()
-    hours = (7, 8, 9, 12)
-    made = [
-        stack.made(
-            "POST",
-            "",
-            stack.order(
-                patient if number % 2 else stack.patient(), doctor, kind, NOW.replace(hour=hour)
-            ),
-            by=clinic.desk,
-        )["appointment_id"]
-        for number, hour in enumerate(hours)
-    ]
-    stack.send("POST", f"/{made[0]}/cancel", {}, by=clinic.desk, match=1)
-
-    def ids(query: str, by: Caller) -> list[str]:
-        found: list[str] = []
-        cursor = ""
-        while True:
-            page = stack.send("GET", f"?limit=2&{query}{cursor}", by=by)
-            assert 200 == page.status_code, page.text
-            found += [item["appointment_id"] for item in page.get_json()["items"]]
-            if page.get_json()["next_cursor"] is None:
-                return found
-            cursor = f"&cursor={page.get_json()['next_cursor']}"
-
-    here = f"clinic_id={clinic.id}"
-    assert made == ids(here, clinic.desk)
-    assert made == ids(f"{here}&practitioner_id={doctor}&day=2026-03-02", clinic.desk)
-    assert [] == ids(f"{here}&day=2026-03-03", clinic.desk)
-    assert made[:1] == ids(f"{here}&status=CANCELLED", clinic.desk)
-    assert made[1::2] == ids(f"{here}&patient_id={patient}", clinic.desk)
-    assert made[1:3] == ids(
-        f"{here}&from=2026-03-02T08:00:00Z&to=2026-03-02T12:00:00Z", clinic.desk
-    )
-    assert made[1::2] == ids(f"patient_id={patient}", person("PATIENT", identity=patient))
-    assert made[1::2] == ids(f"patient_id={patient}", person("ADMIN"))
-    for query, by in (
-        (here, person("RECEPTIONIST", uuid7())),
-        (f"patient_id={patient}", person("PATIENT")),
-        (f"patient_id={patient}", clinic.desk),
-        ("", clinic.desk),
-        (f"{here}&patient_id={uuid7()}", person("PATIENT", identity=patient)),
-    ):
-        assert 403 == stack.send("GET", f"?{query}", by=by).status_code
-
-
-def test_an_erasure_keeps_what_took_place(
-    stack: AppointmentStack, clinic: Clinic, at: FrozenClock
-) -> None:
-    """What is still to come is gone and its time free; what took place is held for the law, shown
-    only to the group's ADMIN who states a purpose, and changed by nobody."""
-    past = Visit(clinic, note="first visit")
-    past.do("check-in")
-    past.do("complete", match=2)
-    # The law's time runs by the database's clock.
-    at.advance(datetime.now(UTC) - at.now())
-    day = at.now() + timedelta(days=7 + (-at.now().weekday()) % 7)
-    monday = day.replace(hour=8, minute=0, second=0, microsecond=0)
-    coming = Visit(clinic, monday, past.patient, note="second visit")
-    stack.receive(
-        GdprDataDeletion(
-            erasure_id=uuid7(),
-            patient_id=past.patient,
-            reason="USER_REQUEST_ARTICLE_17",
-            requested_at=NOW,
-        )
-    )
-    rows = stack.rows(
-        "select appointment_id, status from appointments where patient_id = :p", p=past.patient
-    )
-    assert [(UUID(past.id), "COMPLETED")] == [(r["appointment_id"], r["status"]) for r in rows]
-    assert monday in stack.slots(coming.doctor, coming.kind, monday)
-    admin = person("ADMIN")
-    assert 404 == stack.send("GET", f"/{past.id}", by=clinic.desk).status_code
-    assert 404 == stack.send("GET", f"/{past.id}", by=admin).status_code
-    shown = stack.send("GET", f"/{past.id}", by=admin, purpose="HLEGAL")
-    assert (200, "first visit") == (shown.status_code, shown.get_json()["note"])
-    listed = stack.send("GET", f"?clinic_id={clinic.id}&patient_id={past.patient}", by=clinic.desk)
-    assert [] == listed.get_json()["items"]
-    order = stack.order(past.patient, past.doctor, past.kind, monday)
-    refused = stack.send("POST", "", order, by=clinic.desk)
-    assert "urn:dentalhelp:problem:person-erased" == refused.get_json()["type"]
-    assert {} == {
-        name: count
-        for name, count in service.privacy.remains(stack.db, past.patient).items()
-        if name != "appointments"
-    }
-
-
-def test_an_export_shows_everything(stack: AppointmentStack, clinic: Clinic) -> None:
-    """A patient's export has the appointments with what was written; a practitioner's the hours."""
-    from shared.runtime import vault
-
-    visit = Visit(clinic, note="afraid of needles")
-    visit.do("cancel", reason="too far")
-    shown = service.privacy.export(stack.db, vault("appointment"), visit.patient)
-    one = shown["appointments"][0]
-    assert ("afraid of needles", "too far", "CANCELLED") == (
-        one["note"],
-        one["cancellation_reason"],
-        one["status"],
-    )
-    clinic.exception("LEAVE", "2026-03-03T00:00", "2026-03-04T00:00", visit.doctor)
-    theirs = service.privacy.export(stack.db, vault("appointment"), visit.doctor)
-    assert len(WEEK) == len(theirs["practitioners"][0]["hours"])
-    assert "LEAVE" == theirs["schedule_exceptions"][0]["kind"]
-
-
-def test_late_messages_about_the_erased_change_nothing(stack: AppointmentStack) -> None:
-    """A registration that arrives after the erasure makes nobody known."""
-    from shared.contracts.patient import PatientRegistered
-
-    patient = stack.patient()
-    stack.receive(
-        GdprDataDeletion(
-            erasure_id=uuid7(),
-            patient_id=patient,
-            reason="USER_REQUEST_ARTICLE_17",
-            requested_at=NOW,
-        )
-    )
-    assert "erased" == stack.receive(PatientRegistered(patient_id=patient), version=1)
-    assert [] == stack.rows("select from known_people where person_id = :p", p=patient)

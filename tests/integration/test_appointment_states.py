@@ -206,7 +206,7 @@ class Appointments(RuleBasedStateMachine):
             ("check-in", "CONFIRMED"): "CHECKED_IN" if today else None,
             ("complete", "CHECKED_IN"): "COMPLETED" if today else None,
         }.get((step, old.status))
-        body = {} if step == "cancel" else None
+        body: dict[str, Any] | None = {} if step == "cancel" else None
         status, found = self.post(f"/{appointment}/{step}", body, match=old.version)
         assert (409 if after is None else 200) == status
         if after is not None:
