@@ -35,6 +35,12 @@ def _currency(code: str) -> str:
     return code
 
 
+Currency = Annotated[
+    str,
+    StringConstraints(max_length=3),
+    AfterValidator(_currency),
+    Field(json_schema_extra={"enum": [*sorted(CURRENCIES)]}),
+]
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 _Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000)]
 _Tooth = Annotated[str, StringConstraints(pattern=f"^{TOOTH}$", max_length=4)]
@@ -101,7 +107,7 @@ class NewTreatment(BaseModel):
 
     patient_id: UUID
     clinic_id: UUID
-    currency: Annotated[str, StringConstraints(max_length=3), AfterValidator(_currency)]
+    currency: Currency
     title: _Text
     phases: Annotated[list[NewPhase], Field(min_length=1, max_length=20)]
     note: _Note | None = None
