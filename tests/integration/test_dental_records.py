@@ -59,6 +59,7 @@ def test_an_intervention_resolves_its_problems(stack: DentalStack) -> None:
         marked["version"],
     )
     assert "ACTIVE" == stack.ok("GET", path)["status"]
+    assert ["ACTIVE"] == [row["status"] for row in stack.ok("GET", f"/{patient}/problems")["items"]]
     assert [marked] == stack.ok("GET", f"/{patient}/interventions?tooth=16")["items"]
     assert [] == stack.ok("GET", f"/{patient}/interventions?tooth=17")["items"]
 
