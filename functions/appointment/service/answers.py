@@ -9,7 +9,7 @@ from uuid import UUID
 
 from functions.appointment.domain.visits import Visit
 from functions.appointment.domain.waitlist import AlreadyBooked, OfferOver, OfferStatus
-from functions.appointment.service.offers import hand_on
+from functions.appointment.service.offers import ask_again, hand_on
 from functions.appointment.service.scope import NOBODY_BOUND, Scope
 from functions.appointment.service.visits import tell
 from functions.appointment.store import appointments, holds, offers, slots, wishes
@@ -104,6 +104,7 @@ def drop(tx: Tx, offer_id: UUID, status: OfferStatus) -> None:
     slots.release(tx, offer_id)
     audit.record(tx, about["patient_id"], "write", "waitlist offer")
     hand_on(tx, about["freed_id"])
+    ask_again(tx, about["patient_id"])
 
 
 def _book(tx: Tx, offer: Offer, scope: Scope) -> UUID:

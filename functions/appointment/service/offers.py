@@ -2,8 +2,8 @@
 
 Freed time is noted in the transaction that frees it. Whoever is first is asked as soon as that has
 committed, or by the schedule. An offer that is declined or not answered in time has the freed time
-looked at again, and so has everything else that may make somebody fit (a new wish), and every five
-minutes what nobody could take, because people and chairs become free in other ways, too. Time that
+looked at again, and what else that patient waits for; a new wish has so, too. Every five minutes so
+is what nobody could take, because people and chairs become free in other ways, too. Time that
 nobody is asked about is free like any other: it is held only while somebody decides.
 """
 
@@ -30,7 +30,7 @@ from shared.privacy import PersonErased, alive
 from shared.runtime import database
 from shared.types import uuid7
 
-__all__ = ["hand_on", "offer_due"]
+__all__ = ["ask_again", "hand_on", "offer_due"]
 
 _AGAIN = timedelta(minutes=5)
 _AROUND = timedelta(days=1)
@@ -66,6 +66,12 @@ def hand_on(tx: Tx, freed_id: UUID) -> None:
     """Look for somebody once this has committed; the schedule does it if this process dies."""
     offers.look_again(tx, freed_id, clock().now())
     tx.after(lambda: _look(freed_id))
+
+
+def ask_again(tx: Tx, patient_id: UUID) -> None:
+    """Whose offer ends here can be asked about another slot once this has committed."""
+    db = database("appointment")
+    tx.after(lambda: offers.look_for_patient(db, patient_id, clock().now()))
 
 
 def offer_due() -> int:
@@ -128,6 +134,7 @@ def _open(tx: Tx, freed: _Freed) -> list[Row]:
         offer_id, patient_id = offer["offer_id"], offer["patient_id"]
         version = offers.end(tx, offer_id, "EXPIRED", freed.now)
         slots.release(tx, offer_id)
+        ask_again(tx, patient_id)
         audit.record(tx, patient_id, "write", "waitlist offer")
         tx.emit(
             WaitlistOfferExpired(

@@ -23,6 +23,7 @@ __all__ = [
     "lock_freed",
     "look_again",
     "look_for",
+    "look_for_patient",
     "note_freed",
     "open_in",
     "open_of",
@@ -66,6 +67,16 @@ update waitlist_slots set look_at = :now
  where clinic_id = :clinic_id and look_at > :now
    and (:practitioner_id::uuid is null or practitioner_id = :practitioner_id::uuid)
    and :windows::tstzmultirange && tstzrange(starts_at, ends_at)
+"""
+
+_LOOK_FOR_PATIENT = """
+update waitlist_slots s set look_at = :now
+  from waitlist_wishes w
+ where w.patient_id = :patient_id and w.status = 'WAITING'
+   and s.clinic_id = w.clinic_id and s.look_at > :now
+   and (w.practitioner_id is null or w.practitioner_id = s.practitioner_id)
+   and w.windows && tstzrange(s.starts_at, s.ends_at)
+returning s.freed_id
 """
 
 
@@ -119,6 +130,12 @@ def look_for(
         windows=stretches.literal(windows),
         now=now,
     )
+
+
+def look_for_patient(db: Database, patient_id: UUID, now: datetime) -> None:
+    """``look_for`` what the patient waits for. In a statement of its own: it locks freed times in
+    any order."""
+    db.all(_LOOK_FOR_PATIENT, patient_id=patient_id, now=now)
 
 
 def insert(tx: Tx, columns: dict[str, Any]) -> bool:
