@@ -183,6 +183,23 @@ def test_what_nobody_answers_goes_to_the_next(
     assert {"WAITING"} == {look(stack, made)["status"] for made in (one, two)}
 
 
+def test_who_did_not_answer_is_asked_about_another(
+    stack: AppointmentStack, clinic: Clinic, time: FrozenClock
+) -> None:
+    """When two offers at one time expire together, each patient is asked about the other's slot."""
+    kind, doctors = clinic.type(), [clinic.practitioner() for _ in range(2)]
+    visits = [booked(stack, clinic, doctor, kind, NINE) for doctor in doctors]
+    made = [wish(stack, clinic, kind) for _ in range(2)]
+    for visit in visits:
+        cancel(stack, clinic, visit)
+    before = [look(stack, one)["offer"]["practitioner_id"] for one in made]
+    assert [str(doctor) for doctor in doctors] == before
+    time.advance(HALF)
+    offer_freed_slots()
+    after = [look(stack, one)["offer"]["practitioner_id"] for one in made]
+    assert before[::-1] == after
+
+
 def test_nobody_is_offered_the_same_slot_twice(
     stack: AppointmentStack, clinic: Clinic, time: FrozenClock
 ) -> None:
