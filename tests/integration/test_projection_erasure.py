@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
 
+from shared.config import config
 from shared.db import Database, Tx
 from shared.eventstore import Recorded
+from shared.privacy import Hold, Personal, Privacy
 from shared.projection import Side
 from tests.projection_stack import (
     PRIVACY,
@@ -96,3 +99,30 @@ def test_who_was_erased_is_not_rebuilt(world: Visits) -> None:
     assert {ion: 1} == world.counts()
     left = world.db.all("select person_id from visits_a union select person_id from visits_b")
     assert [ion] == [row["person_id"] for row in left]
+
+
+def test_what_a_law_holds_stays_in_the_read_model(
+    world: Visits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made anew after the erasure it is the same; when the time is over, its rows go and stay
+    away, however often it is made anew."""
+    hold = Hold("visit", since="(select max(recorded_at) from events)")
+    held = Privacy(
+        tables=(
+            *(Personal(table.table, hold=hold) for table in PRIVACY.tables),
+            Personal("events", erase="keep", show=lambda tx, person: [], hold=hold),
+        )
+    )
+    ana, ion = world.came(2, follow=True)
+    for days in (10, 0):
+        rule = json.dumps({"visit": {"days": days, "reason": "a law"}})
+        monkeypatch.setenv("RETENTION", rule)
+        config.cache_clear()
+        world.db.transaction(lambda tx: held.erase(tx, ana, uuid4()), isolation="READ COMMITTED")
+        left = {ana: 1, ion: 1} if days else {ion: 1}
+        assert left == world.counts()
+        assert [] == world.projector.check()
+        world.projector.rebuild()
+        assert left == world.counts()
+    monkeypatch.undo()
+    config.cache_clear()
