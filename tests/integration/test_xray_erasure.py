@@ -96,6 +96,7 @@ def test_what_the_law_holds_stays_until_then(clinic: Clinic) -> None:
     path = f"/{image['xray_id']}"
     for who in (clinic.dentist, token, clinic.admin):
         assert 404 == clinic.call("GET", path, token=who).status_code
+    assert 404 == clinic.call("POST", f"{path}/complete").status_code
     stated = {"X-Purpose-Of-Use": "HLEGAL"}
     assert 404 == clinic.call("GET", path, token=clinic.dentist, headers=stated).status_code
     for end in ("", "/preview", "/content"):

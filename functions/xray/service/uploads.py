@@ -101,7 +101,7 @@ def complete(xray_id: UUID, caller: UUID | None) -> Xray:
     """
     found = _found(xrays.find(database("xray"), xray_id))
     if found.state != "PENDING":
-        return _settled(found)
+        return _shown(xray_id)
     path = model.incoming(found.patient_id, xray_id)
     stat = objects().stat(path)
     if stat is None:
@@ -109,7 +109,7 @@ def complete(xray_id: UUID, caller: UUID | None) -> Xray:
         again = _found(xrays.find(database("xray"), xray_id))
         if again.state == "PENDING":
             raise NotUploaded
-        return _settled(again)
+        return _shown(xray_id)
     try:
         checked = check(path, stat, found, caller)
         files = _place(checked)
@@ -120,7 +120,7 @@ def complete(xray_id: UUID, caller: UUID | None) -> Xray:
         again = _found(xrays.find(database("xray"), xray_id))
         if again.state == "PENDING":
             raise
-        return _settled(again)
+        return _shown(xray_id)
     faults.point("xray.copied")
     done = _record(checked, files)
     faults.point("xray.stored")
@@ -223,6 +223,11 @@ def _refuse(image: Xray, refused: ImageRefused) -> bool:
         return True
 
     return database("xray").transaction(work, isolation="READ COMMITTED")
+
+
+def _shown(xray_id: UUID) -> Xray:
+    """What has become of the image, on record as any other look. Raises NotFound, ImageRefused."""
+    return _settled(_found(xrays.show(database("xray"), xray_id, None, "xray")))
 
 
 def _settled(image: Xray) -> Xray:
