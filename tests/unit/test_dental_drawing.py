@@ -119,7 +119,8 @@ def test_problems_are_hatched_and_what_was_treated_dotted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tooth", "right"), [("11", False), ("21", True), ("36", True), ("46", False)]
+    ("tooth", "right"),
+    [(tooth, tooth[0] in "2367") for tooth in ("11", "21", "36", "46", "55", "61", "73", "85")],
 )
 def test_distal_is_away_from_the_midline(tooth: str, *, right: bool) -> None:
     """As one who faces the patient sees it: on the left half of the picture distal is left."""
