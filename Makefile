@@ -11,7 +11,8 @@ export PORT STACK
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long check format lock demo seed-data redrive \
-	load-codes restored erasures-replay replay replay-check validate bench audit-verify new-service manifest docs clean
+	load-codes restored erasures-replay replay replay-check validate bench audit-verify new-service manifest docs clean \
+	package plan deploy first-admin destroy terraform-check terraform-policies
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -104,6 +105,35 @@ manifest: setup ## derive terraform/manifest.auto.tfvars.json from the code
 
 docs: setup ## regenerate the generated parts of the services' README files
 	@$(PY) -m infra.readmes
+
+package: setup ## one zip for each service in build/packages, the same bytes on every machine
+	@$(PY) -m infra.package
+
+plan: setup ## [TFVARS=eu-only.tfvars] what a deployment to Google Cloud would change
+	@$(PY) -m infra.deploy plan
+
+deploy: setup ## [TFVARS=...] deploy to Google Cloud: docs/deploy.md
+	@$(PY) -m infra.deploy deploy
+
+first-admin: setup ## EMAIL=you@clinic.example: make the deployed platform's first ADMIN
+	@$(PY) -m infra.deploy first-admin --email "$(EMAIL)"
+
+destroy: setup ## take a deployment down, after asking
+	@$(PY) -m infra.deploy destroy
+
+terraform-check: setup ## is the description of the cloud sound? needs terraform, no cloud
+	@$(PY) -m infra.terraform_check
+	@TERRAFORM_RUNS=.local/terraform-runs.json $(PY) -m pytest -q tests/terraform
+
+# Its packages would fight those of the platform, so it has an environment of its own.
+CHECKOV := .local/checkov
+terraform-policies: ## is it what checkov's policies demand? each exception is justified in place
+	@cmp -s requirements-checkov.txt $(CHECKOV)/installed || { \
+		python3 -m venv --clear $(CHECKOV) && \
+		$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-checkov.txt && \
+		cp requirements-checkov.txt $(CHECKOV)/installed; }
+	@$(CHECKOV)/bin/checkov --directory terraform --framework terraform --skip-download \
+		--skip-path terraform/tests --quiet --compact
 
 clean: ## remove caches and .venv (never .local, which holds the data)
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from infra.manifest import ROOT
@@ -28,7 +29,7 @@ _MIRRORED = ROOT / ".local" / "tfstub"
 def main() -> int:
     """The exit code of the first step that fails, or 0."""
     environment = {**os.environ, "TF_DATA_DIR": str(ROOT / ".local" / "terraform")}
-    if "TF_CLI_CONFIG_FILE" not in environment and _MIRROR.exists():
+    if not Path(environment.get("TF_CLI_CONFIG_FILE", "-")).exists() and _MIRROR.exists():
         environment["TF_CLI_CONFIG_FILE"] = _mirror()
     for step in (
         ("fmt", "-check", "-recursive", "-diff"),

@@ -302,7 +302,7 @@ resource "google_monitoring_uptime_check_config" "service" {
 
   project      = var.project
   display_name = "${each.value.id} answers"
-  period       = "60s"
+  period       = "300s" # a million checks a month are free: this is a third of them
   timeout      = "10s"
 
   http_check {
@@ -334,10 +334,10 @@ resource "google_monitoring_alert_policy" "uptime" {
       filter          = "resource.type=\"uptime_url\" AND metric.type=\"monitoring.googleapis.com/uptime_check/check_passed\" AND metric.label.check_id=\"${google_monitoring_uptime_check_config.service[each.key].uptime_check_id}\""
       comparison      = "COMPARISON_GT"
       threshold_value = 1
-      duration        = "120s"
+      duration        = "0s"
 
       aggregations {
-        alignment_period     = "120s"
+        alignment_period     = "600s"
         per_series_aligner   = "ALIGN_NEXT_OLDER"
         cross_series_reducer = "REDUCE_COUNT_FALSE"
         group_by_fields      = ["resource.label.host"]

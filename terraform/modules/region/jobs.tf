@@ -35,6 +35,7 @@ locals {
 }
 
 resource "google_artifact_registry_repository" "images" {
+  # checkov:skip=CKV_GCP_84: it holds copies of public images
   project       = var.project
   location      = var.region
   repository_id = "images"
