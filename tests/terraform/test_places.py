@@ -76,10 +76,10 @@ def test_databases_are_private_protected_and_backed_up(default: Resources) -> No
         assert {"60000", "30000", "10000"} == {
             flags[name] for name in ("transaction_timeout", "statement_timeout", "lock_timeout")
         }
-    home = next(
-        i
-        for i in default("google_sql_database_instance")
-        if not i["replica_names"] or "europe" in i["region"]
+    (home,) = (
+        instance
+        for instance in default("google_sql_database_instance")
+        if instance["region"] == "europe-west1"
     )
     (backup,) = home["settings"][0]["backup_configuration"]
     assert ("02:00", 30, "eu") == (
@@ -99,12 +99,16 @@ def test_a_switchover_swaps_the_roles_and_moves_the_traffic(everything: Everythi
     for run, kind, _, values in everything:
         if run == "switched":
             switched.setdefault(kind, []).append(values)
-    leads = {
-        instance["region"]: instance["master_instance_name"]
-        for instance in switched["google_sql_database_instance"]
-    }
-    assert "dentalhelp-us-central1" == leads["europe-west1"]
-    assert "dentalhelp-europe-west1" != leads["us-central1"]
+    instances = {one["region"]: one for one in switched["google_sql_database_instance"]}
+    home, away = instances["europe-west1"], instances["us-central1"]
+    assert "dentalhelp-us-central1" == home["master_instance_name"]
+    assert ([], 1) == tuple(
+        (
+            home["settings"][0]["backup_configuration"],
+            len(away["settings"][0]["backup_configuration"]),
+        )
+    )
+    assert "REGIONAL" == away["settings"][0]["availability_type"]
     for subscription in switched["google_pubsub_subscription"]:
         assert ".us-central1.run.app/" in subscription["push_config"][0]["push_endpoint"]
     paused = {(job["region"], job["paused"]) for job in switched["google_cloud_scheduler_job"]}

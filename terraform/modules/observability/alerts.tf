@@ -188,6 +188,30 @@ locals {
       lasting  = "60s"
       unit     = "s"
     }
+    validation = {
+      title    = "Services do not agree with each other"
+      figure   = "sum by (check) (increase(dentalhelp_validation_violations_total[1d]))"
+      warning  = null
+      critical = 0
+      lasting  = "0s"
+      unit     = "1"
+    }
+    exports-repeated = {
+      title    = "Exports of people's data had to be begun again"
+      figure   = "sum(increase(dentalhelp_exports_total{outcome=\"repeated\"}[1h]))"
+      warning  = 0
+      critical = null
+      lasting  = "0s"
+      unit     = "1"
+    }
+    exports = {
+      title    = "Exports of people's data fail"
+      figure   = "sum(increase(dentalhelp_exports_total{outcome=\"failed\"}[1h]))"
+      warning  = null
+      critical = 0
+      lasting  = "0s"
+      unit     = "1"
+    }
     telemetry-dropped = {
       title    = "Figures are lost"
       figure   = "sum(increase(dentalhelp_telemetry_dropped_total[15m]))"
