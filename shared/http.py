@@ -25,7 +25,7 @@ from shared.access import Rule
 from shared.errors import MethodNotAllowed, NotFound, Problem
 from shared.http_exchange import Authenticate, Exchange
 from shared.http_plan import RouteError, plan
-from shared.http_reply import Reply, make
+from shared.http_reply import JSON, Reply, make
 from shared.http_request import (
     IfMatch,
     RequestInfo,
@@ -74,6 +74,7 @@ class _Verb:
         returns: type[T],
         status: int = 200,
         problems: Sequence[type[Problem]] = (),
+        media: str = JSON,
     ) -> _Declare[T]: ...
     @overload
     def __call__(
@@ -93,10 +94,11 @@ class _Verb:
         returns: Any = None,
         status: int | None = None,
         problems: Sequence[type[Problem]] = (),
+        media: str = JSON,
     ) -> _Declare[Any]:
         """Declare a route: ``path`` below the prefix with ``{placeholders}``, who may use it,
-        the model it returns (None: no content; bytes: text, as it is), its status, and the
-        problems of its own.
+        the model it returns (None: no content; bytes: as they are, of the type ``media``), its
+        status, and the problems of its own.
 
         The decorator raises RouteError when the handler does not fit.
         """
@@ -116,6 +118,7 @@ class _Verb:
                         handler=handler,
                         status=status,
                         returns=returns,
+                        media=media,
                         adapter=None if returns is None else TypeAdapter(returns),
                         problems=tuple(problems),
                         plan=plan(handler, path, self._method, access),

@@ -122,6 +122,7 @@ class Exchange:
         if route.adapter is None:
             body = b""
         elif route.returns is bytes:
+            headers.setdefault("Content-Type", route.media)
             body = bytes(result.value)
         else:
             # A value that is not what the route declares is our mistake: 500, not a guess.

@@ -13,7 +13,7 @@ from werkzeug.datastructures import Headers
 
 from shared.errors import Problem
 
-__all__ = ["Answer", "Reply", "make", "problem"]
+__all__ = ["JSON", "Answer", "Reply", "make", "problem"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -27,7 +27,8 @@ _SECURITY = {
     "X-Frame-Options": "DENY",
 }
 # Satisfies the constructor, which would otherwise add a Content-Type of its own.
-_NO_HEADERS = Headers([("Content-Type", "application/json")])
+JSON = "application/json"
+_NO_HEADERS = Headers([("Content-Type", JSON)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def make(
     body: bytes,
     correlation: str,
     *,
-    media: str = "application/json",
+    media: str = JSON,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The response, with the headers that every response has; ``headers`` replace those."""

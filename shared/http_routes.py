@@ -26,6 +26,8 @@ class Route:
     handler: Callable[..., Any]
     status: int
     returns: Any
+    media: str
+    """The media type of what it returns."""
     adapter: TypeAdapter[Any] | None
     problems: tuple[type[Problem], ...]
     plan: Plan

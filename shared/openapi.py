@@ -193,8 +193,9 @@ def _responses(route: Route, returns: Any) -> dict[str, Any]:
     """What may come back: the value, and the problems that the route's own checks can raise."""
     good: dict[str, Any] = {"description": route.summary or "Done"}
     if returns is not None:
-        media = "text/plain" if route.returns is bytes else "application/json"
-        good["content"] = {media: {"schema": returns}}
+        # What is no JSON has no schema (OpenAPI 3.1, Media Type Object).
+        shape = {} if route.returns is bytes else {"schema": returns}
+        good["content"] = {route.media.partition(";")[0]: shape}
     plan = route.plan
     kinds: list[type[Problem]] = [Invalid, *route.problems]
     if plan.path:

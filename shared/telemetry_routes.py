@@ -66,6 +66,7 @@ def add_metrics_route(api: Api, db: Callable[[], Database], sources: Sequence[Ga
         "/-/metrics",
         access=roles("ADMIN", clinic=GROUP),
         returns=bytes,
+        media=MEDIA,
         problems=[Unavailable],
     )
     def metrics() -> Reply[bytes]:
@@ -76,7 +77,7 @@ def add_metrics_route(api: Api, db: Callable[[], Database], sources: Sequence[Ga
         """
         gauges = read_gauges(db(), sources)
         text = rendered(api.name, telemetry.figures(api.name), gauges)
-        return Reply(text.encode(), headers={"Content-Type": MEDIA})
+        return Reply(text.encode())
 
 
 def rendered(service: str, figures: Figures, gauges: Mapping[str, float]) -> str:

@@ -32,7 +32,9 @@ class Since(BaseModel):
     made_at: datetime
 
 
-@api.get("/{appointment_id}/invite.ics", access=anyone(), returns=bytes, problems=[NotFound])
+@api.get(
+    "/{appointment_id}/invite.ics", access=anyone(), returns=bytes, media=MEDIA, problems=[NotFound]
+)
 def invite(appointment_id: UUID, caller: Caller) -> Reply[bytes]:
     """The appointment as an iCalendar object (RFC 5545, 5546), to be put into a calendar.
 
@@ -68,7 +70,13 @@ def end(caller: Caller) -> None:
     feeds.end(_person(caller))
 
 
-@api.get("/calendar/{token}/appointments.ics", access=public(), returns=bytes, problems=[NotFound])
+@api.get(
+    "/calendar/{token}/appointments.ics",
+    access=public(),
+    returns=bytes,
+    media=MEDIA,
+    problems=[NotFound],
+)
 def read(token: str) -> Reply[bytes]:
     """The calendar of whoever was given this address: the last 90 days and all that is to come.
 
@@ -76,7 +84,7 @@ def read(token: str) -> Reply[bytes]:
     """
     text, number = feeds.read(token)
     # A calendar asks every few minutes: it may keep what it has, but nobody between may.
-    headers = {"Content-Type": MEDIA, "Cache-Control": "private, max-age=300"}
+    headers = {"Cache-Control": "private, max-age=300"}
     return Reply(text, etag=number, headers=headers)
 
 

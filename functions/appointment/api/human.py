@@ -17,11 +17,12 @@ from zoneinfo import ZoneInfo
 from shared.http import Reply
 from shared.types import Language
 
-__all__ = ["Action", "moment", "page"]
+__all__ = ["HTML", "Action", "moment", "page"]
 
 Action = tuple[str, str]
 """Where a button posts to, and what it says."""
 
+HTML = "text/html; charset=utf-8"
 _STYLE = (
     "body{font:1.125rem/1.5 system-ui,sans-serif;color:#1a1a1a;background:#fff;"
     "max-width:34rem;margin:2rem auto;padding:0 1rem}"
@@ -33,7 +34,6 @@ _STYLE = (
 )
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
-    "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": (
         f"default-src 'none'; style-src 'sha256-{_DIGEST}'; form-action 'self';"
         " base-uri 'none'; frame-ancestors 'none'"

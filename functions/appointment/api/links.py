@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from functions.appointment.api.base import api
-from functions.appointment.api.human import Action, moment, page
+from functions.appointment.api.human import HTML, Action, moment, page
 from functions.appointment.api.page_texts import TEXTS
 from functions.appointment.service import answers, links, reminders
 from functions.appointment.service.answers import Offer
@@ -31,7 +31,7 @@ _REFUSED: tuple[tuple[type[Problem], str], ...] = (
 )
 
 
-@api.get("/links/offers/{token}", access=public(), returns=bytes)
+@api.get("/links/offers/{token}", access=public(), returns=bytes, media=HTML)
 def show_offer(token: str, request: RequestInfo) -> Reply[bytes]:
     """The page of an offer: take the slot or leave it."""
 
@@ -41,7 +41,7 @@ def show_offer(token: str, request: RequestInfo) -> Reply[bytes]:
     return _page(request, shown)
 
 
-@api.post("/links/offers/{token}/{choice}", access=public(), returns=bytes)
+@api.post("/links/offers/{token}/{choice}", access=public(), returns=bytes, media=HTML)
 def answer_offer(
     token: str, choice: Literal["accept", "decline"], request: RequestInfo
 ) -> Reply[bytes]:
@@ -58,7 +58,7 @@ def answer_offer(
     return _page(request, shown)
 
 
-@api.get("/links/reminders/{token}", access=public(), returns=bytes)
+@api.get("/links/reminders/{token}", access=public(), returns=bytes, media=HTML)
 def show_reminder(token: str, request: RequestInfo) -> Reply[bytes]:
     """The page of a reminder: say yes or cancel."""
 
@@ -68,7 +68,7 @@ def show_reminder(token: str, request: RequestInfo) -> Reply[bytes]:
     return _page(request, shown)
 
 
-@api.post("/links/reminders/{token}/{choice}", access=public(), returns=bytes)
+@api.post("/links/reminders/{token}/{choice}", access=public(), returns=bytes, media=HTML)
 def answer_reminder(
     token: str, choice: Literal["acknowledge", "cancel"], request: RequestInfo
 ) -> Reply[bytes]:

@@ -147,14 +147,20 @@ def show_chart(patient_id: UUID, query: ChartQuery, caller: Caller) -> Reply[Cha
     return Reply(ChartOut.of(patient_id, query, chart, version), etag=version)
 
 
-@api.get("/{patient_id}/chart.svg", access=READERS, returns=bytes, problems=[NotFound, Unavailable])
+@api.get(
+    "/{patient_id}/chart.svg",
+    access=READERS,
+    returns=bytes,
+    media="image/svg+xml",
+    problems=[NotFound, Unavailable],
+)
 def draw_chart(patient_id: UUID, query: DrawingQuery, caller: Caller) -> Reply[bytes]:
     """The tooth chart as a picture (SVG) in English, Romanian or Indonesian, with all of it as a
     text alternative, too."""
     may_read(caller, patient_id)
     chart, version = reading.chart(patient_id, query.as_of, query.known_at)
     picture = draw(chart, version, query.lang, query.as_of)
-    return Reply(picture.encode(), headers={"Content-Type": "image/svg+xml"})
+    return Reply(picture.encode())
 
 
 @api.get(

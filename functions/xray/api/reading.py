@@ -21,8 +21,6 @@ from shared.pages import Page, PageQuery
 
 __all__: list[str] = []
 
-_PICTURE = {"Content-Type": "image/png"}
-
 
 class ListQuery(PageQuery):
     """Whose images."""
@@ -93,6 +91,7 @@ def content(xray_id: UUID, caller: Caller) -> Content:
     "/{xray_id}/preview",
     access=anyone(),
     returns=bytes,
+    media="image/png",
     problems=[NotFound, NotThere, NoPreview, Invalid, Unavailable],
 )
 def preview(xray_id: UUID, query: PreviewQuery, caller: Caller) -> Reply[bytes]:
@@ -102,16 +101,17 @@ def preview(xray_id: UUID, query: PreviewQuery, caller: Caller) -> Reply[bytes]:
     if query.center is not None and query.width is not None:
         window = Window(query.center, query.width)
     data = reading.preview(xray_id, viewer(caller), window, query.frame)
-    return Reply(data, headers=_PICTURE)
+    return Reply(data)
 
 
 @api.get(
     "/{xray_id}/thumbnail",
     access=anyone(),
     returns=bytes,
+    media="image/png",
     problems=[NotFound, NotThere, NoPreview, Unavailable],
 )
 def thumbnail(xray_id: UUID, caller: Caller) -> Reply[bytes]:
     """The image as an 8-bit PNG of at most 256 pixels a side."""
     data = reading.thumbnail(xray_id, viewer(caller))
-    return Reply(data, headers=_PICTURE)
+    return Reply(data)
