@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import unquote
 from uuid import UUID
 
 import pytest
@@ -277,7 +278,8 @@ def test_nothing_sent_makes_us_fail(method: str, path: str, query: str, body: by
         method, path, who="patient", body=body, query_string=query, headers={"If-Match": '"7"'}
     )
     assert answer.status_code < 500
-    assert answer.json is not None or answer.data == b""
+    # The framework has no route for a path with a line break, and answers by itself.
+    assert answer.json is not None or answer.data == b"" or "\n" in unquote(path)
     assert log_line is log.correlation_id.get()
 
 
