@@ -59,6 +59,8 @@ lock: setup ## refresh requirements*.txt from requirements*.in
 		--upgrade -c requirements-dev.txt -o $${own%.in}.txt $$own || exit 1; done
 	@CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) --upgrade -c requirements-dev.txt \
 		-o requirements-bench.txt requirements-bench.in
+	@CUSTOM_COMPILE_COMMAND="make lock" $(PY) $(COMPILE) --upgrade \
+		-o requirements-checkov.txt requirements-checkov.in
 
 demo: setup ## tell a story over HTTP to the running platform; exit 1 if any step misses
 	@$(PY) -m infra.demo

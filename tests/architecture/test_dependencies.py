@@ -12,6 +12,7 @@ _SECTIONS = {
     "requirements.in": "Deployed",
     "requirements-dev.in": "Development",
     "requirements-bench.in": "Benchmarks",
+    "requirements-checkov.in": "Policies",
 }
 
 
