@@ -12,10 +12,15 @@ from shared.telemetry import counted, figures, timed
 from tests.integration.test_telemetry_export import Collector
 
 
+def _credentials() -> Any:
+    made: Any = Credentials
+    return made(token="t")
+
+
 def test_google_gets_the_names_that_alarms_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names and attributes are Prometheus', the region is named, and the account is known."""
     monkeypatch.setattr(telemetry_otlp, "_GOOGLE", "127.0.0.1")
-    monkeypatch.setattr("google.auth.default", lambda **_: (Credentials(token="t"), None))
+    monkeypatch.setattr("google.auth.default", lambda **_: (_credentials(), None))
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "cloud.region=europe-west1")
     telemetry._begin()
     telemetry_otlp._described.cache_clear()

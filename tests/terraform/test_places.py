@@ -50,9 +50,11 @@ def test_the_example_of_the_eu_is_what_is_tested() -> None:
 
 def test_what_is_personal_in_the_replica_region_is_a_copy_of_databases(default: Resources) -> None:
     """Live views, objects, secrets and logs stay in the EU; the replica region has databases."""
-    kept = ("google_firestore_database", "google_storage_bucket", "google_secret_manager_secret")
-    kept += ("google_logging_project_bucket_config",)
-    assert set() == {place for values in default(*kept) for place in _places(values)} - _EU
+    kept = default(
+        *("google_firestore_database", "google_storage_bucket", "google_secret_manager_secret"),
+        "google_logging_project_bucket_config",
+    )
+    assert set() == {place for values in kept for place in _places(values)} - _EU
     copies = [
         values["name"]
         for values in default("google_sql_database_instance")
@@ -102,11 +104,9 @@ def test_a_switchover_swaps_the_roles_and_moves_the_traffic(everything: Everythi
     instances = {one["region"]: one for one in switched["google_sql_database_instance"]}
     home, away = instances["europe-west1"], instances["us-central1"]
     assert "dentalhelp-us-central1" == home["master_instance_name"]
-    assert ([], 1) == tuple(
-        (
-            home["settings"][0]["backup_configuration"],
-            len(away["settings"][0]["backup_configuration"]),
-        )
+    assert ([], 1) == (
+        home["settings"][0]["backup_configuration"],
+        len(away["settings"][0]["backup_configuration"]),
     )
     assert "REGIONAL" == away["settings"][0]["availability_type"]
     for subscription in switched["google_pubsub_subscription"]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra import deploy, deploy_cloud, deploy_guard, deploy_secrets, package
+from infra import deploy, deploy_cloud, deploy_guard, package
 from infra.deploy_cloud import Cloud
 from infra.deploy_shell import Failed, Shell
 
@@ -170,7 +170,7 @@ def test_the_first_admins_password_is_forgotten(
     tools: Tools, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lies in Secret Manager for as long as the job runs, also when that fails."""
-    monkeypatch.setattr(deploy_secrets.getpass, "getpass", lambda _: "gravel-otter-sings-4")
+    monkeypatch.setattr("getpass.getpass", lambda _: "gravel-otter-sings-4")
     tools.answer({"gcloud run jobs execute": "FAIL"} | _OUTPUTS)
     with pytest.raises(Failed):
         deploy.first_admin(_cloud(), "you@clinic.example")
