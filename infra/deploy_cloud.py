@@ -21,7 +21,7 @@ _PLAN = "next.tfplan"
 # Terraform itself needs these to begin; it enables the others.
 _FIRST_APIS = ("cloudresourcemanager", "serviceusage", "storage", "iam")
 # Google's services whose own accounts get keys before they have done anything.
-_AGENTS = ("sqladmin", "secretmanager", "firestore", "pubsub")
+_AGENTS = ("sqladmin", "secretmanager", "pubsub")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Cloud:
                 *("gcloud", "beta", "services", "identity", "create", service),
                 *(f"--project={self.project}", "--quiet"),
             )
+        self._gcloud("storage", "service-agent")
         bucket = f"gs://{self._state_bucket}"
         if not self.shell.works("gcloud", "storage", "buckets", "describe", bucket):
             self._gcloud(

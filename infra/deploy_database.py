@@ -35,6 +35,8 @@ def _close(tx: Tx, role: str) -> None:
     # That of locks stays: whoever waits for one keeps all others waiting.
     for setting in ("statement_timeout", "transaction_timeout"):
         tx.run(f"alter role current_user set {setting} = 0")
+    # An abandoned transaction hides new rows from ordered readers. For the rest there are flags.
+    tx.run(f"alter database \"{name}\" set transaction_timeout = '60s'")
     tx.run(f"""
         revoke all on database "{name}" from public;
         grant connect on database "{name}" to current_user, "{role}";

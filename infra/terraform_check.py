@@ -80,6 +80,13 @@ def _told(lines: Any) -> Iterator[tuple[str, Any]]:
             outputs = {name: one["value"] for name, one in state.get("outputs", {}).items()}
             made = {"resources": list(_resources(state["root_module"])), "outputs": outputs}
             yield told["@testrun"], made
+        elif told["type"] == "test_plan":
+            changed = [
+                f"{change['address']}: {'+'.join(change['change']['actions'])}"
+                for change in told["test_plan"].get("resource_changes", ())
+                if change["change"]["actions"] != ["no-op"]
+            ]
+            yield told["@testrun"], {"resources": [], "outputs": {}, "changes": changed}
 
 
 def _resources(module: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

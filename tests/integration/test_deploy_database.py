@@ -48,6 +48,7 @@ def test_a_database_is_open_to_its_service_only(
     assert "patient/0001_patients.sql" in capsys.readouterr().out
     own = Database(urls[PATIENT])
     assert [] == own.all("select patient_id from patients")
+    assert {"transaction_timeout": "1min"} == own.one("show transaction_timeout")
     assert own.one("select has_schema_privilege('public', 'create') as may") == {"may": False}
     own.close()
     with pytest.raises(Unavailable):

@@ -75,8 +75,9 @@ def test_databases_are_private_protected_and_backed_up(default: Resources) -> No
         assert instance["encryption_key_name"]
         flags = {flag["name"]: flag["value"] for flag in settings["database_flags"]}
         assert "on" == flags["cloudsql.iam_authentication"]
-        assert {"60000", "30000", "10000"} == {
-            flags[name] for name in ("transaction_timeout", "statement_timeout", "lock_timeout")
+        assert {"30000", "10000"} == {
+            flags[name]
+            for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
         }
     (home,) = (
         instance
@@ -113,6 +114,11 @@ def test_a_switchover_swaps_the_roles_and_moves_the_traffic(everything: Everythi
         assert ".us-central1.run.app/" in subscription["push_config"][0]["push_endpoint"]
     paused = {(job["region"], job["paused"]) for job in switched["google_cloud_scheduler_job"]}
     assert {("europe-west1", True), ("us-central1", False)} == paused
+
+
+def test_a_second_apply_changes_nothing(runs: dict[str, Any]) -> None:
+    """What has been applied once is planned again without a single change."""
+    assert [] == runs["and_again"]["changes"]
 
 
 def test_buckets_are_closed(everything: Everything) -> None:

@@ -13,11 +13,11 @@ locals {
   instance_of = merge([for key, names in local.instances : { for name in names : name => key }]...)
 
   flags = {
-    "cloudsql.iam_authentication"         = "on"
-    "cloudsql.enable_pgaudit"             = "on"
-    "max_connections"                     = tostring(var.database.max_connections)
-    "max_prepared_transactions"           = "8" # for two-phase commit where it is asked for
-    "transaction_timeout"                 = "60000"
+    "cloudsql.iam_authentication" = "on"
+    "cloudsql.enable_pgaudit"     = "on"
+    "max_connections"             = tostring(var.database.max_connections)
+    "max_prepared_transactions"   = "8" # for two-phase commit where it is asked for
+    # That of whole transactions is no flag: infra/deploy_database.py sets it on each database.
     "idle_in_transaction_session_timeout" = "30000"
     "statement_timeout"                   = "30000"
     "lock_timeout"                        = "10000"

@@ -90,7 +90,7 @@ resource "google_cloud_run_v2_job" "job" {
         args    = each.value.arguments
 
         resources {
-          limits = { cpu = "1", memory = "1Gi" }
+          limits = { cpu = "1", memory = "2Gi" } # the packages are installed into memory
         }
 
         dynamic "env" {

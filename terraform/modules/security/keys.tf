@@ -4,15 +4,14 @@
 
 locals {
   agents = {
-    sql       = "serviceAccount:service-${var.number}@gcp-sa-cloud-sql.iam.gserviceaccount.com"
-    secrets   = "serviceAccount:service-${var.number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
-    storage   = "serviceAccount:service-${var.number}@gs-project-accounts.iam.gserviceaccount.com"
-    pubsub    = "serviceAccount:service-${var.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
-    firestore = "serviceAccount:service-${var.number}@gcp-sa-firestore.iam.gserviceaccount.com"
+    sql     = "serviceAccount:service-${var.number}@gcp-sa-cloud-sql.iam.gserviceaccount.com"
+    secrets = "serviceAccount:service-${var.number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
+    storage = "serviceAccount:service-${var.number}@gs-project-accounts.iam.gserviceaccount.com"
+    pubsub  = "serviceAccount:service-${var.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
   }
   # Which of Google's services may use the key of a location.
   users = merge(
-    { for agent in ["storage", "pubsub", "firestore"] : "europe ${agent}" => { location = "europe", agent = agent } },
+    { for agent in ["storage", "pubsub"] : "europe ${agent}" => { location = "europe", agent = agent } },
     {
       for pair in setproduct(setsubtract(var.key_locations, ["europe"]), ["sql", "secrets"]) :
       "${pair[0]} ${pair[1]}" => { location = pair[0], agent = pair[1] }
