@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.appointment.domain.hours import Span
+from functions.appointment.domain.hours import Span, merged
 from functions.appointment.domain.slots import Busy
 from functions.appointment.domain.waitlist import NOTICE, expiry, placement
 
@@ -58,7 +58,7 @@ def test_what_is_offered_is_possible(
 ) -> None:
     """It is as long as asked, within the freed time and the hours, and overlaps nothing taken; all
     of it is in a window."""
-    found = placement(freed, windows, work, Busy(sorted(taken)), length * MINUTE, now=NOW)
+    found = placement(freed, windows, work, Busy(merged(taken)), length * MINUTE, now=NOW)
     if found is not None:
         assert length * MINUTE == found.end - found.start
         assert freed.start <= found.start
