@@ -75,11 +75,11 @@ resource "google_storage_bucket" "objects" {
     enabled = true
   }
 
-  # What was sent and never completed.
+  # What was sent and never completed: intake images, uploads that were broken off.
   lifecycle_rule {
     condition {
       age            = 1
-      matches_prefix = ["incoming/", "exports/"]
+      matches_prefix = ["incoming/"]
     }
     action {
       type = "Delete"
