@@ -100,6 +100,7 @@ def test_teeth_are_read_from_codes() -> None:
         ({"StudyDate": "20260301"}, "Asia/Jakarta", None),
         ({"AcquisitionDateTime": "20261399999999"}, "Asia/Jakarta", None),
         ({"AcquisitionDateTime": "20260301093000+9999"}, None, None),
+        ({"AcquisitionDateTime": "00010101000000+1400"}, None, None),
     ],
 )
 def test_when_it_was_taken(tags: dict[str, str], zone: str | None, expected: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -112,6 +112,8 @@ def _moment(head: Any, zone: str | None) -> datetime | None:
         tz = _zone(offset, zone)
         text = digits.partition(".")[0][:14].ljust(14, "0")
         found = None if tz is None else datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=tz)
+        # On the first and last day of all years there are times that UTC does not have.
+        found = found and found.astimezone(UTC)
     except (ValueError, OverflowError, LookupError):
         return None
     return found

@@ -35,6 +35,11 @@ _TAGS = (
     *("RescaleSlope", "RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *("PixelPaddingValue", "TransferSyntaxUID"),
 )
+_OF_PIXELS = ("PixelRepresentation", "PlanarConfiguration", "BitsStored", "PixelPaddingValue")
+_TO_SHOW = (
+    *("PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "WindowCenter"),
+    *("WindowWidth", "VOILUTFunction"),
+)
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,10 @@ def _described(header: Any) -> int:
         rows, columns = int(header.Rows), int(header.Columns)
         frames = int(header.get("NumberOfFrames") or 1)
         layout = int(header.SamplesPerPixel), int(header.BitsAllocated)
+        for name in _OF_PIXELS:
+            int(header.get(name) or 0)
+        for name in _TO_SHOW:
+            header.get(name)  # decoded here, and from now on what it is
     except Exception:  # noqa: BLE001 -- absent, or not the numbers that they should be
         refuse("MALFORMED", "The DICOM header does not describe an image.")
     frame_of(columns, rows, frames)
@@ -180,8 +189,8 @@ def _fragments(file: BinaryIO, size: int, made: Dicom) -> None:
         if start + length > size:
             refuse("TRUNCATED", "The file ends in the middle of the image.")
         if table:
-            if length > 4 * made.frames:
-                refuse("MALFORMED", "The table of frames is longer than there are frames.")
+            if length > 4 * made.frames or length % 4:
+                refuse("MALFORMED", "The table of frames is not one place for each frame.")
             made.offsets.extend(place for (place,) in struct.iter_unpack("<I", file.read(length)))
             table = False
         else:

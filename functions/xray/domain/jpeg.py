@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from functions.xray.domain.limits import exactly, frame_of, refuse
 
-__all__ = ["SIGNATURE", "check"]
+__all__ = ["MAX_SCANS", "SIGNATURE", "check"]
 
 SIGNATURE = b"\xff\xd8\xff"
 # Within coded data FF is followed by 00 (a stuffed byte), a restart marker, or a fill byte.
@@ -15,13 +15,16 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive
 _OTHER_FRAMES = frozenset(range(0xC3, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PART = 1 << 20
+_SEGMENTS = 4096
+MAX_SCANS = 32
+"""Each goes over all pixels again, and may have no more than a few bytes; encoders make ten."""
 
 
 def check(file: BinaryIO, size: int) -> None:
     """Raises ImageRefused for a file that is not one whole JPEG image and nothing else."""
     file.seek(2)
-    framed = scanned = False
-    while True:
+    framed, scans = False, 0
+    for _ in range(_SEGMENTS):
         marker = _next(file)
         if marker == 0xD9:
             break
@@ -39,9 +42,13 @@ def check(file: BinaryIO, size: int) -> None:
             framed = True
             _frame(body)
         if marker == 0xDA:
-            scanned = framed
+            scans += framed
+            if scans > MAX_SCANS:
+                refuse("UNSUPPORTED", f"A JPEG may have {MAX_SCANS} scans.")
             _skip_scan(file)
-    if not scanned:
+    else:
+        refuse("UNSUPPORTED", f"A JPEG may have {_SEGMENTS} parts.")
+    if not scans:
         refuse("TRUNCATED", "The JPEG holds no image.")
     if file.tell() != size:
         refuse("TRAILING_DATA", "There is something behind the end of the image.")

@@ -12,13 +12,14 @@ __all__ = ["SIGNATURE", "check"]
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _PART = 1 << 20
+_CHUNKS = 100_000  # of 8 KiB, as encoders make them, a file has 25,600
 
 
 def check(file: BinaryIO, size: int) -> None:
     """Raises ImageRefused for a file that is not one whole PNG and nothing else."""
     file.seek(len(SIGNATURE))
     first = True
-    while True:
+    for _ in range(_CHUNKS):
         length, name = int.from_bytes(exactly(file, 4), "big"), exactly(file, 4)
         if not name.isalpha() or (name[:1].isupper() and name not in _CRITICAL):
             refuse("MALFORMED", "A part of the PNG has no known name.")
@@ -40,5 +41,7 @@ def check(file: BinaryIO, size: int) -> None:
             first = False
         if name == b"IEND":
             break
+    else:
+        refuse("UNSUPPORTED", f"A PNG may have {_CHUNKS} parts.")
     if file.tell() != size:
         refuse("TRAILING_DATA", "There is something behind the end of the image.")

@@ -9,7 +9,7 @@ from io import BytesIO
 from math import isfinite
 from typing import Any, BinaryIO, get_args
 
-from functions.xray.domain import dicom_file
+from functions.xray.domain import dicom_file, jpeg
 from functions.xray.domain.limits import MAX_PIXELS, NoPreview, exactly, refuse
 from functions.xray.domain.signatures import DICOM, MediaType
 from functions.xray.domain.window import Function, Window, shades
@@ -20,6 +20,8 @@ PREVIEW, THUMBNAIL = 2048, 256
 """Pixels of the longer side, at most."""
 _JPEG = "1.2.840.10008.1.2.4.50"
 _JPEG_2000 = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
+_SCAN = b"\xff\xda"
+_LARGEST_CODED = 64 << 20  # bytes of one coded frame, which is in memory as a whole
 # Each holds a frame of up to MAX_PIXELS in memory.
 _AT_ONCE = threading.BoundedSemaphore(2)
 
@@ -72,7 +74,8 @@ def _of_dicom(file: BinaryIO, size: int, window: Window | None, frame: int) -> A
     known = values if padding is None else values[values != padding]
     bounds = (known.min(), known.max()) if known.size else (0, 0)
     slope, intercept = _number(head, "RescaleSlope", 1.0), _number(head, "RescaleIntercept", 0.0)
-    scaled = _reduced(values).astype(numpy.float32) * slope + intercept
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        scaled = _reduced(values).astype(numpy.float32) * slope + intercept
     chosen = window or _own_window(head) or _whole(*(float(v) * slope + intercept for v in bounds))
     shown = shades(scaled, chosen)
     # Where the lowest value is white: PS3.3 C.7.6.3.1.2.
@@ -107,7 +110,12 @@ def _decoded(file: BinaryIO, found: dicom_file.Dicom, frame: int, shape: tuple[i
 
     if found.syntax != _JPEG and found.syntax not in _JPEG_2000:
         raise NoPreview
-    data = b"".join(_part(file, *place) for place in _places(found, frame))
+    places = _places(found, frame)
+    if sum(length for _, length in places) > _LARGEST_CODED:
+        raise NoPreview
+    data = b"".join(_part(file, *place) for place in places)
+    if data.count(_SCAN) > jpeg.MAX_SCANS and found.syntax == _JPEG:
+        refuse("UNSUPPORTED", f"A JPEG may have {jpeg.MAX_SCANS} scans.")
     values = numpy.asarray(_opened(BytesIO(data), ("JPEG", "JPEG2000")))
     if values.shape[:2] != shape:
         refuse("MALFORMED", "The coded picture has another size than the header says.")

@@ -6,16 +6,12 @@ Structure Sequence, coded by PS3.16 CID 4018 (permanent) and CID 4019 (deciduous
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from shared.teeth import is_tooth
 
-__all__ = ["Tooth", "is_tooth", "teeth_of"]
+__all__ = ["teeth_of"]
 
-# Supernumerary teeth as in the chart: the tooth beside which they stand, and S.
-_TOOTH = re.compile(r"(?:[1-4][1-8]|[5-8][1-5])(?:S[2-9]?)?")
 # Quadrant -> the codes from the midline outwards.
 _SNOMED = {
     1: "422653006 424877001 860767006 57826002 36492000 865995000 863902006 68085002",
@@ -32,21 +28,6 @@ _BY_CODE = {
     for quadrant, codes in _SNOMED.items()
     for place, code in enumerate(codes.split(), 1)
 }
-
-
-def is_tooth(designation: str) -> bool:
-    """Does this designate a tooth?"""
-    return _TOOTH.fullmatch(designation) is not None
-
-
-def _checked(text: str) -> str:
-    if not is_tooth(text):
-        raise ValueError("a tooth is named by ISO 3950: 11 to 48, or 51 to 85")
-    return text
-
-
-Tooth = Annotated[str, StringConstraints(max_length=4), AfterValidator(_checked)]
-"""A tooth's designation (ISO 3950), such as 36."""
 
 
 def teeth_of(codes: Iterable[tuple[str, str]]) -> list[str]:

@@ -13,6 +13,8 @@ __all__ = ["SIGNATURES", "check"]
 SIGNATURES = (b"II*\x00", b"MM\x00*")
 _SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)  # of a value of each type
 _WIDTH, _HEIGHT, _COMPRESSION = 256, 257, 259
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_READ = (_WIDTH, _HEIGHT, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT)
 _OFFSETS, _COUNTS = (273, 324), (279, 325)  # strips, tiles
 _FURTHER = (330, 34665, 34853)  # SubIFDs, Exif, GPS
 _CODINGS = frozenset({1, 5, 7, 8, 32773, 32946})  # none, LZW, JPEG, Deflate, PackBits
@@ -30,6 +32,14 @@ class _Walk:
     used: list[tuple[int, int]] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
     pages: int = 0
+    fields: int = 0
+    """Fields of all directories, and values that were read: they may lie in the same bytes."""
+
+    def spend(self, fields: int) -> None:
+        """So many more. Raises ImageRefused."""
+        self.fields += fields
+        if self.fields > 3 * _PIECES:
+            refuse("TOO_MANY_PIXELS", "The TIFF consists of too many pieces.")
 
     def use(self, start: int, length: int) -> None:
         """These bytes belong to the image. Raises ImageRefused if they are not there."""
@@ -69,6 +79,7 @@ def check(file: BinaryIO, size: int) -> None:
 def _directory(walk: _Walk, start: int) -> list[int]:
     """Check the directory at ``start``; where further ones begin."""
     (count,) = struct.unpack(f"{walk.order}H", walk.at(start, 2))
+    walk.spend(count)
     body = walk.at(start + 2, count * 12 + 4)
     tags: dict[int, tuple[int, ...]] = {}
     for index in range(count):
@@ -87,13 +98,14 @@ def _entry(walk: _Walk, entry: bytes, tags: dict[int, tuple[int, ...]]) -> None:
     if not 0 < kind < len(_SIZES):
         refuse("MALFORMED", "A field of the TIFF has no known type.")
     length = _SIZES[kind] * count
-    wanted = tag in (_WIDTH, _HEIGHT, _COMPRESSION, *_OFFSETS, *_COUNTS, *_FURTHER)
+    wanted = tag in (*_READ, *_OFFSETS, *_COUNTS, *_FURTHER)
     if wanted and (kind not in (3, 4, 13) or not 0 < count <= _PIECES):
         refuse("MALFORMED", "A field of the TIFF is not of its type.")
     (place,) = struct.unpack(f"{walk.order}I", entry[8:])
     if length > 4 and not wanted:
         walk.use(place, length)
     if wanted:
+        walk.spend(count)
         data = entry[8 : 8 + length] if length <= 4 else walk.at(place, length)
         tags[tag] = struct.unpack(f"{walk.order}{count}{'H' if kind == 3 else 'I'}", data)
 
@@ -101,6 +113,8 @@ def _entry(walk: _Walk, entry: bytes, tags: dict[int, tuple[int, ...]]) -> None:
 def _page(walk: _Walk, tags: dict[int, tuple[int, ...]]) -> None:
     walk.pages += 1
     frame_of(tags.get(_WIDTH, (0,))[0], tags.get(_HEIGHT, (0,))[0])
+    # A tile is decoded as a whole, however small the image is.
+    frame_of(tags.get(_TILE_WIDTH, (1,))[0], tags.get(_TILE_HEIGHT, (1,))[0])
     if tags.get(_COMPRESSION, (1,))[0] not in _CODINGS:
         refuse("UNSUPPORTED", "This compression of a TIFF is not taken: save it without.")
     places = next((tags[tag] for tag in _OFFSETS if tag in tags), ())

@@ -22,13 +22,20 @@ class Window:
 
 def shades(values: Any, window: Window) -> Any:
     """``values`` (an array of floats) as 0 to 255: DICOM PS3.3 C.11.2.1.2.1 for LINEAR,
-    C.11.2.1.3.1 for SIGMOID and C.11.2.1.3.2 for LINEAR_EXACT."""
+    C.11.2.1.3.1 for SIGMOID and C.11.2.1.3.2 for LINEAR_EXACT. What is no number is black."""
+    import numpy
+
+    with numpy.errstate(over="ignore", invalid="ignore"):
+        shown = numpy.nan_to_num(_shades(values, window))
+    return numpy.rint(shown).astype(numpy.uint8)
+
+
+def _shades(values: Any, window: Window) -> Any:
     import numpy
 
     center, width = window.center, window.width
     if window.function == "SIGMOID":
-        with numpy.errstate(over="ignore"):
-            shown = 255 / (1 + numpy.exp(-4 * (values - center) / width))
+        shown = 255 / (1 + numpy.exp(-4 * (values - center) / width))
     elif window.function == "LINEAR_EXACT":
         shown = _ramp(values, center, width)
     elif width <= 1:
@@ -36,7 +43,7 @@ def shades(values: Any, window: Window) -> Any:
         shown = numpy.where(values <= center - 0.5, 0, 255)
     else:
         shown = _ramp(values, center - 0.5, width - 1)
-    return numpy.rint(shown).astype(numpy.uint8)
+    return shown
 
 
 def _ramp(values: Any, middle: float, length: float) -> Any:
