@@ -61,11 +61,14 @@ class RequestInfo:
 
     @classmethod
     def of(cls, environ: Environ, correlation_id: str) -> RequestInfo:
-        """Behind Google's front end the socket's peer is the front end, which appends the
-        address it saw to X-Forwarded-For; whatever stands further left anybody may write."""
+        """Behind Google's front end the socket's peer is the front end, and the load balancer says
+        in X-Client-Address whom it saw (terraform/modules/edge): in X-Forwarded-For its own
+        address follows. Whatever stands further left anybody may write."""
         address = environ.get("REMOTE_ADDR") or ""
         if config().env == "cloud":
-            address = environ.get("HTTP_X_FORWARDED_FOR", address).rpartition(",")[2].strip()
+            forwarded = environ.get("HTTP_X_FORWARDED_FOR", address)
+            address = environ.get("HTTP_X_CLIENT_ADDRESS") or forwarded
+            address = address.rpartition(",")[2].strip()
         agent = environ.get("HTTP_USER_AGENT", "")[:300]
         return cls(address[:45], agent, correlation_id, environ.get("HTTP_ACCEPT_LANGUAGE", ""))
 

@@ -254,12 +254,18 @@ def test_one_log_line_tells_what_happened(capsys: pytest.CaptureFixture[str]) ->
 def test_the_callers_address_is_the_one_that_cannot_be_forged(
     expected: str, env: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the cloud the last X-Forwarded-For entry, elsewhere the socket's peer."""
+    """In the cloud whom the load balancer saw, elsewhere the socket's peer."""
     settings = Config(**{**dict.fromkeys(Config.__dataclass_fields__), "env": env})  # type: ignore[arg-type]
     monkeypatch.setattr("shared.http_request.config", lambda: settings)
-    headers = {"X-Forwarded-For": "10.6.6.6, 203.0.113.9", "User-Agent": "Mozilla/5.0"}
-    answer = send("GET", "/me", who="patient", headers=headers)
-    assert {"id": str(ME), "address": expected, "agent": "Mozilla/5.0"} == answer.json
+    balancer = "198.51.100.1"
+    for said in (
+        {"X-Forwarded-For": f"10.6.6.6, 203.0.113.9,{balancer}", "X-Client-Address": "203.0.113.9"},
+        {"X-Client-Address": "10.6.6.6,203.0.113.9"},  # what somebody sent stands before it
+        {"X-Forwarded-For": "10.6.6.6, 203.0.113.9"},  # called without the load balancer
+    ):
+        headers = {**said, "User-Agent": "Mozilla/5.0"}
+        answer = send("GET", "/me", who="patient", headers=headers)
+        assert {"id": str(ME), "address": expected, "agent": "Mozilla/5.0"} == answer.json
 
 
 paths = st.text(st.sampled_from("/-.%{}abcé\0" + str(ME)), max_size=60)

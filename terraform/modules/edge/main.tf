@@ -50,6 +50,8 @@ resource "google_compute_backend_service" "service" {
   protocol                = "HTTPS"
   security_policy         = google_compute_security_policy.edge.id
   custom_response_headers = local.security_headers
+  # Whom it saw: in X-Forwarded-For its own address comes last. shared/http_request.py reads this.
+  custom_request_headers = ["X-Client-Address:{client_ip_address}"]
 
   backend {
     group = var.groups[each.key]
