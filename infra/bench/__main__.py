@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from infra.bench import (
+    booking,
     cold,
     duplicates,
     erasure,
@@ -30,6 +31,7 @@ ROWS: Mapping[str, Callable[[Place], list[Figure]]] = {
     "cold": cold.run,
     "memory": memory.run,
     "get-patient": get_patient.run,
+    "booking": booking.run,
     "relay": relay.run,
     "latency": latency.run,
     "saga": saga.run,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from infra.local.preflight import HOST
@@ -44,10 +44,16 @@ class Load:
 
 
 def request(
-    method: str, path: str, *, token: str | None = None, body: bytes | None = None
+    method: str,
+    path: str,
+    *,
+    token: str | None = None,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> bytes:
     """The bytes of a request that keeps its connection."""
     lines = [f"{method} {path} HTTP/1.1", "Host: bench"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if token is not None:
         lines.append(f"Authorization: Bearer {token}")
     if body is not None:

@@ -34,7 +34,7 @@ __all__ = ["SYNTHETIC", "Place"]
 SYNTHETIC = ("alpha", "beta", "gamma")
 """Services that exist in benchmarks only (infra/bench/services.py)."""
 
-_SERVICES = ("auth", "patient", *SYNTHETIC)
+_SERVICES = ("auth", "patient", "appointment", "dental_records", *SYNTHETIC)
 _EFFECTS = """
 create table effects (
   id bigint generated always as identity primary key, thing uuid not null, what text not null);

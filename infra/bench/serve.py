@@ -1,7 +1,7 @@
 """A gunicorn as the embedded stack runs it: ``python -m infra.bench.serve PARENT PORT WHAT``.
 
-WHAT is hello, patient (both as the cloud's framework builds them) or services (the events targets
-of the synthetic ones). Two workers with eight threads each, whatever is served.
+WHAT is hello, a service (as the cloud's framework builds them) or services (the events targets of
+the synthetic ones). Two workers with eight threads each, whatever is served.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ SOURCES = {
     "hello": ("hello", _ROOT / "infra" / "bench" / "hello.py"),
     "patient": ("http", _ROOT / "functions" / "patient" / "main.py"),
     "auth": ("http", _ROOT / "functions" / "auth" / "main.py"),
+    "appointment": ("http", _ROOT / "functions" / "appointment" / "main.py"),
+    "dental_records": ("http", _ROOT / "functions" / "dental_records" / "main.py"),
 }
 
 
