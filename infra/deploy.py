@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from infra import package
 from infra.deploy_cloud import Cloud
-from infra.deploy_guard import deletions, summary
+from infra.deploy_guard import changes, deletions, summary
 from infra.deploy_secrets import fill, first_admin_password, forget
 from infra.deploy_shell import Failed, Shell, ask
 
@@ -36,7 +36,7 @@ def plan(cloud: Cloud, targets: Sequence[str] = ()) -> bool:
     print(summary(found))
     if lost := deletions(found):
         raise Failed("This plan would delete what cannot be brought back:\n  " + "\n  ".join(lost))
-    return any(change["change"]["actions"] != ["no-op"] for change in found["resource_changes"])
+    return bool(changes(found))
 
 
 def deploy(cloud: Cloud) -> None:
@@ -59,7 +59,8 @@ def deploy(cloud: Cloud) -> None:
 
 def _apply(cloud: Cloud, targets: Sequence[str]) -> None:
     if plan(cloud, targets):
-        if not targets:
+        # Keys cost cents and meet nobody; the rest is for a person to decide.
+        if targets != _FOUNDATION:
             ask("Apply this?", "yes")
         cloud.apply()
 

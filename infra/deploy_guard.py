@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["KEPT", "deletions", "summary"]
+__all__ = ["KEPT", "changes", "deletions", "summary"]
 
 KEPT = frozenset(
     {
@@ -25,11 +25,18 @@ KEPT = frozenset(
 _COPIES = ("google_sql_database_instance.reader",)
 
 
+def changes(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What ``plan`` (terraform show -json) changes."""
+    idle = (["no-op"], ["read"])
+    found = plan.get("resource_changes", [])
+    return [change for change in found if change["change"]["actions"] not in idle]
+
+
 def deletions(plan: Mapping[str, Any]) -> list[str]:
-    """The addresses that ``plan`` (terraform show -json) deletes or makes anew, and should not."""
+    """The addresses that ``plan`` deletes or makes anew, and should not."""
     return sorted(
         change["address"]
-        for change in plan.get("resource_changes", [])
+        for change in changes(plan)
         if change["type"] in KEPT
         and "delete" in change["change"]["actions"]
         and not any(copy in change["address"] for copy in _COPIES)
@@ -39,10 +46,9 @@ def deletions(plan: Mapping[str, Any]) -> list[str]:
 def summary(plan: Mapping[str, Any]) -> str:
     """One line for each kind of resource that changes: what an operator reads first."""
     kinds: dict[str, Counter[str]] = {}
-    for change in plan.get("resource_changes", []):
+    for change in changes(plan):
         actions = "+".join(change["change"]["actions"])
-        if actions not in ("no-op", "read"):
-            kinds.setdefault(change["type"], Counter())[actions] += 1
+        kinds.setdefault(change["type"], Counter())[actions] += 1
     if not kinds:
         return "Nothing changes."
     return "\n".join(

@@ -158,12 +158,12 @@ def test_what_holds_data_is_not_deleted_by_a_deployment(tools: Tools) -> None:
 
 
 def test_nothing_is_applied_without_a_yes(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Functions change after the person has seen the plan and said yes."""
+    """Databases and functions come after the person has seen the plan and said yes."""
     monkeypatch.setattr("builtins.input", lambda _: "no")
     with pytest.raises(Failed, match="Nothing was done"):
         deploy.deploy(_cloud())
     applied = [asked for asked, _ in tools.asked if asked.startswith("terraform apply")]
-    assert 2 == len(applied)  # keys and stores, which no request meets
+    assert 1 == len(applied)  # keys and the places of secrets
 
 
 def test_the_first_admins_password_is_forgotten(
