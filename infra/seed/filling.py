@@ -1,0 +1,77 @@
+"""The year that is over, people by people and service by service, by several processes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from datetime import date
+from multiprocessing import get_context
+from typing import TypeVar
+from uuid import UUID
+
+from functions.dental_records.store.projection import PROJECTOR
+from infra.seed import appointments, charts, news, pictures, plans
+from infra.seed.bulk import Batch, Patient, fill
+from infra.seed.desk import Desk
+
+__all__ = ["Past"]
+
+R = TypeVar("R")
+
+_PORTION = 50  # people in one transaction of a service
+_WORK: tuple[tuple[str, Callable[[Batch, Sequence[Patient]], None]], ...] = (
+    ("appointment", appointments.collect),
+    ("dental_records", charts.collect),
+    ("xray", pictures.collect),
+    ("treatment", plans.collect),
+    ("notification", news.collect),
+)
+Portion = Sequence[tuple[int, UUID]]
+
+
+class Past:
+    """The past of these people, in the databases that this process's environment describes."""
+
+    def __init__(self, desks: Sequence[Desk], day: date, people: Mapping[int, UUID]) -> None:
+        """``day`` ends the year; ``people``: number -> patient's id."""
+        self._desks, self._day = desks, day
+        self._people = sorted(people.items())
+
+    def fill(self) -> Iterator[int]:
+        """Add what is missing; gives how many people were done, again and again."""
+        for portion, _ in self.each(_fill):
+            yield len(portion)
+
+    def project(self) -> None:
+        """Bring the read models up to date with the facts."""
+        while PROJECTOR.lag(PROJECTOR.db()):
+            PROJECTOR.run(budget_s=60)
+
+    def each(self, work: Callable[[list[Patient]], R]) -> Iterator[tuple[Portion, R]]:
+        """``work`` for all people, some at a time, with its answer."""
+        processes = min(4, os.cpu_count() or 1)
+        # Not by fork: a connection must not be in two processes.
+        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+            waiting: dict[Future[R], Portion] = {}
+            for at in range(0, len(self._people), _PORTION):
+                portion = self._people[at : at + _PORTION]
+                done = pool.submit(_run, work, portion, self._desks, self._day)
+                waiting[done] = portion
+            try:
+                for done in as_completed(waiting):
+                    yield waiting[done], done.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _run(
+    work: Callable[[list[Patient]], R], portion: Portion, desks: Sequence[Desk], day: date
+) -> R:
+    return work([Patient.of(number, person, desks, day) for number, person in portion])
+
+
+def _fill(people: list[Patient]) -> None:
+    for service, collect in _WORK:
+        fill(service, people, collect)
