@@ -164,7 +164,7 @@ variable "functions" {
     max_instances = optional(number, 4)
     concurrency   = optional(number, 8)
     cpu           = optional(string, "1")
-    memory        = optional(string, "512Mi")
+    memory        = optional(string, "1Gi")
   })
   default = {}
 
