@@ -11,14 +11,8 @@ import pytest
 
 from functions.dental_records.domain.chart import Procedure, TreatedTooth
 from functions.dental_records.domain.rules import wrong_with
-from functions.dental_records.domain.teeth import (
-    LOWER,
-    UPPER,
-    checked_surfaces,
-    is_tooth,
-    place,
-    surfaces,
-)
+from functions.dental_records.domain.teeth import LOWER, UPPER, place
+from shared.teeth import checked_surfaces, is_tooth, surfaces
 
 DRAWN = [tooth for arch in (*UPPER, *LOWER) for tooth in arch]
 

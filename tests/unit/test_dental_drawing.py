@@ -24,8 +24,9 @@ from functions.dental_records.domain.chart import (
     TreatedTooth,
 )
 from functions.dental_records.domain.odontogram import draw
-from functions.dental_records.domain.teeth import LOWER, UPPER, surfaces
+from functions.dental_records.domain.teeth import LOWER, UPPER
 from functions.dental_records.domain.words import WORDS
+from shared.teeth import surfaces
 from shared.types import Language
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from functions.dental_records.domain.teeth import is_tooth
 from shared import audit
 from shared.access import GROUP, owner, roles
 from shared.errors import Forbidden
@@ -20,7 +19,6 @@ __all__ = [
     "EnteredInError",
     "Note",
     "Reason",
-    "Tooth",
     "api",
     "may_read",
     "writer",
@@ -35,17 +33,6 @@ group reads it for a purpose that they state, and is the only one who may read w
 holds of somebody who was erased."""
 
 
-def _tooth(text: str) -> str:
-    if not is_tooth(text):
-        raise ValueError("a tooth is 11 to 48, 51 to 85 (ISO 3950), with S when supernumerary")
-    return text
-
-
-Tooth = Annotated[
-    str,
-    AfterValidator(_tooth),
-    Field(max_length=4, description="ISO 3950, and S behind it for the supernumerary one beside"),
-]
 Note = Annotated[str, Field(min_length=1, max_length=4000)]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
 

@@ -14,13 +14,13 @@ from functions.dental_records.api.problems import ProblemOut
 from functions.dental_records.domain.chart import Chart, InterventionRecord, ProblemRecord
 from functions.dental_records.domain.findings import findings
 from functions.dental_records.domain.odontogram import draw
-from functions.dental_records.domain.teeth import is_tooth
 from functions.dental_records.service import reading
 from functions.dental_records.service.reading import Told
 from shared.errors import NotFound, Unavailable
 from shared.http import Reply
 from shared.identity import Caller
 from shared.pages import Moment, Page, PageQuery
+from shared.teeth import is_tooth
 from shared.types import Language
 
 __all__ = ["ChartOut", "ToothChange"]

@@ -14,7 +14,6 @@ from functions.dental_records.api.base import (
     EnteredInError,
     Note,
     Reason,
-    Tooth,
     api,
     may_read,
     writer,
@@ -28,7 +27,6 @@ from functions.dental_records.domain.chart import (
     TreatedTooth,
 )
 from functions.dental_records.domain.rules import wrong_with
-from functions.dental_records.domain.teeth import checked_surfaces
 from functions.dental_records.service import codes, reading, writing
 from functions.dental_records.service.writing import AlreadyInError
 from shared.errors import Invalid, NotFound, StaleVersion, Unavailable
@@ -36,6 +34,7 @@ from shared.http import IfMatch, Reply
 from shared.identity import Caller
 from shared.pages import Moment, Page, PageQuery
 from shared.privacy import PersonErased
+from shared.teeth import Surface, Tooth, checked_surfaces
 
 __all__ = ["InterventionOut"]
 
@@ -48,14 +47,15 @@ class Treated(BaseModel):
     model_config = ConfigDict(extra="forbid", from_attributes=True)
 
     tooth: Tooth
-    surfaces: Annotated[list[str], Field(max_length=5)] = Field(default_factory=list)
+    surfaces: Annotated[list[Surface], Field(max_length=5)] = Field(default_factory=list)
     role: Role | None = None
     """In a bridge."""
 
     @field_validator("surfaces")
     @classmethod
-    def _of_the_tooth(cls, given: list[str], info: ValidationInfo) -> list[str]:
-        return list(checked_surfaces(info.data.get("tooth", ""), given))
+    def _of_the_tooth(cls, given: list[Surface], info: ValidationInfo) -> list[Surface]:
+        tooth = info.data.get("tooth")
+        return given if tooth is None else list(checked_surfaces(tooth, given))
 
 
 class Used(BaseModel):

@@ -14,13 +14,11 @@ from functions.dental_records.api.base import (
     EnteredInError,
     Note,
     Reason,
-    Tooth,
     api,
     may_read,
     writer,
 )
 from functions.dental_records.domain.chart import Problem, ProblemRecord, Status
-from functions.dental_records.domain.teeth import checked_surfaces
 from functions.dental_records.service import codes, reading, writing
 from functions.dental_records.service.writing import AlreadyInError, Written
 from shared.errors import Invalid, NotFound, StaleVersion, Unavailable
@@ -28,6 +26,7 @@ from shared.http import IfMatch, Reply
 from shared.identity import Caller
 from shared.pages import Moment, Page, PageQuery
 from shared.privacy import PersonErased
+from shared.teeth import Surface, Tooth, checked_surfaces
 
 __all__ = ["ProblemOut"]
 
@@ -38,7 +37,7 @@ class _Content(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tooth: Tooth
-    surfaces: Annotated[list[str], Field(max_length=5)] = Field(default_factory=list)
+    surfaces: Annotated[list[Surface], Field(max_length=5)] = Field(default_factory=list)
     """None: the tooth as a whole. Of M, D, O or I, B or V, P or L those that the tooth has."""
     system: Annotated[str, Field(max_length=40)] = "icd-10"
     code: Annotated[str, Field(max_length=40)]
@@ -46,8 +45,9 @@ class _Content(BaseModel):
 
     @field_validator("surfaces")
     @classmethod
-    def _of_the_tooth(cls, given: list[str], info: ValidationInfo) -> list[str]:
-        return list(checked_surfaces(info.data.get("tooth", ""), given))
+    def _of_the_tooth(cls, given: list[Surface], info: ValidationInfo) -> list[Surface]:
+        tooth = info.data.get("tooth")
+        return given if tooth is None else list(checked_surfaces(tooth, given))
 
     def problem(self, diagnosed_by: UUID) -> Problem:
         """It, by whoever found it. Raises Invalid for an unknown code."""

@@ -13,8 +13,9 @@ from functions.dental_records.domain.chart import (
     Procedure,
     Role,
 )
-from functions.dental_records.domain.teeth import place, surfaces
+from functions.dental_records.domain.teeth import place
 from functions.dental_records.domain.words import Words
+from shared.teeth import surfaces
 
 __all__ = ["Finding", "findings", "lines"]
 

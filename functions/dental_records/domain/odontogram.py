@@ -16,16 +16,9 @@ from datetime import datetime
 from functions.dental_records.domain.chart import CONNECTED, Chart, Procedure
 from functions.dental_records.domain.findings import Finding, findings, lines
 from functions.dental_records.domain.svg import label, line, square, text
-from functions.dental_records.domain.teeth import (
-    LOWER,
-    UPPER,
-    base,
-    is_deciduous,
-    is_supernumerary,
-    is_upper,
-    surfaces,
-)
+from functions.dental_records.domain.teeth import LOWER, UPPER
 from functions.dental_records.domain.words import WORDS, Words
+from shared.teeth import base, is_deciduous, is_supernumerary, is_upper, surfaces
 from shared.types import Language
 
 __all__ = ["draw"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from functions.dental_records.domain.chart import CONNECTED, Procedure, TreatedTooth
-from functions.dental_records.domain.teeth import is_upper
+from shared.teeth import is_upper
 
 __all__ = ["wrong_with"]
 

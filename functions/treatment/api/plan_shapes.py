@@ -12,16 +12,18 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
 
 from functions.treatment.domain import plans as domain
 from functions.treatment.domain.currencies import CURRENCIES
-from functions.treatment.domain.plans import TOOTH, Decision, Status, Surface
+from functions.treatment.domain.plans import Decision, Status
 from functions.treatment.service.plans import Shown
 from shared.db import Row
 from shared.errors import Invalid
 from shared.http import Reply
+from shared.teeth import Surface, Tooth, checked_surfaces
 from shared.types import uuid7
 
 __all__ = ["NewTreatment", "Revision", "Summary", "Treatment", "Version", "content"]
@@ -43,7 +45,6 @@ Currency = Annotated[
 ]
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 _Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000)]
-_Tooth = Annotated[str, StringConstraints(pattern=f"^{TOOTH}$", max_length=4)]
 Price = Annotated[int, Field(ge=0, le=_MOST, strict=True)]
 """In the currency's minor units: RON 150.00 is 15000."""
 
@@ -55,27 +56,31 @@ class _Done(BaseModel):
 
     procedure: _Text
     price: Price
-    tooth: _Tooth | None = None
-    """ISO 3950 (FDI); with an S, the supernumerary tooth beside it."""
+    tooth: Tooth | None = None
     surfaces: Annotated[list[Surface], Field(max_length=5)] = []
-    """HL7's FDI-surface, and P for palatal."""
+    """Of M, D, O or I, B or V, P or L those that the tooth has."""
     problem_id: UUID | None = None
     """The problem in the dental record that this is for."""
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if len(set(self.surfaces)) != len(self.surfaces):
-            raise ValueError("each surface once")
-        if self.surfaces and self.tooth is None:
+
+class _Wanted(_Done):
+    """As it is sent."""
+
+    @field_validator("surfaces")
+    @classmethod
+    def _of_the_tooth(cls, given: list[Surface], info: ValidationInfo) -> list[Surface]:
+        if not given or "tooth" not in info.data:
+            return given
+        if info.data["tooth"] is None:
             raise ValueError("surfaces are a tooth's")
-        return self
+        return list(checked_surfaces(info.data["tooth"], given))
 
 
-class NewItem(_Done):
+class NewItem(_Wanted):
     """An item of a new plan."""
 
 
-class RevisedItem(_Done):
+class RevisedItem(_Wanted):
     """An item of the next version: with its ``item_id`` one that the plan has had, else a new
     one."""
 

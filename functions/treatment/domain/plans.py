@@ -8,9 +8,9 @@ from typing import Literal
 from uuid import UUID
 
 from shared.errors import Conflict, Invalid
+from shared.teeth import Surface
 
 __all__ = [
-    "TOOTH",
     "Costs",
     "Decision",
     "Item",
@@ -22,7 +22,6 @@ __all__ = [
     "PlanVersionReplaced",
     "Priced",
     "Status",
-    "Surface",
     "after_items",
     "all_done",
     "costs",
@@ -32,14 +31,6 @@ __all__ = [
 
 Status = Literal["OFFERED", "ACCEPTED", "DECLINED", "COMPLETED"]
 Decision = Literal["ACCEPTED", "DECLINED"]
-
-Surface = Literal["M", "O", "I", "D", "B", "V", "L", "P"]
-"""HL7's code system FDI-surface: mesial, occlusal, incisal, distal, buccal, ventral (labial),
-lingual; and palatal."""
-
-TOOTH = r"(?:[1-4][1-8]|[5-8][1-5])(?:S[2-9]?)?"
-"""ISO 3950 (FDI): permanent 11 to 48, deciduous 51 to 85; with an S, the supernumerary tooth beside
-that one, as in dental_records."""
 
 
 class ItemDone(Conflict):

@@ -71,11 +71,12 @@ def _spelt(word: str) -> str:
 
 
 _SALTS_AND_FORMS = words(
-    "acid asam sodium natrium sodic potassium kalium potasic calcium kalsium magnesium magneziu"
-    " hydrochloride clorhidrat hidroklorida chloride clorura klorida sulfate sulfat phosphate"
-    " fosfat acetate acetat asetat trihydrate trihidrat with without dengan tanpa pentru"
-    " combination combinations combinatii kombinasi tablet tablets comprimate capsule kapsul solution"
-    " solutie larutan injection injectie injeksi local topical medicine medicament obat allergy alergie"
+    "acid asam sodium natrium sodic potassium kalium potasic calcium kalsium magnesium"
+    " magneziu hydrochloride clorhidrat hidroklorida chloride clorura klorida sulfate sulfat"
+    " phosphate fosfat acetate acetat asetat trihydrate trihidrat with without dengan tanpa"
+    " pentru combination combinations combinatii kombinasi tablet tablets comprimate capsule"
+    " kapsul solution solutie larutan injection injectie injeksi local topical medicine"
+    " medicament obat allergy alergie"
 )
 
 

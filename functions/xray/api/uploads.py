@@ -12,7 +12,6 @@ from functions.xray.api.base import DESK, Image, api, reply
 from functions.xray.domain.limits import MAX_SIZE, ImageRefused
 from functions.xray.domain.model import NotThere, NotUploaded, Told
 from functions.xray.domain.signatures import MediaType
-from functions.xray.domain.teeth import Tooth
 from functions.xray.service import uploads
 from shared.blobs import Replaced
 from shared.errors import NotFound, StaleVersion, Unavailable
@@ -20,6 +19,7 @@ from shared.http import IfMatch, Reply
 from shared.identity import Caller
 from shared.pages import Moment
 from shared.privacy import PersonErased
+from shared.teeth import Tooth
 from shared.types import TimeZoneName
 
 __all__ = ["Announced", "Upload"]
