@@ -63,8 +63,9 @@ class Outbox(Protocol):
     def bind(self, db: Database) -> None:
         """This database holds the rows, and nobody else writes them."""
 
-    def write(self, tx: Tx, pending: list[Pending]) -> Any:
-        """Insert and commit; the rows this writer may publish, for ``publish``."""
+    def write(self, tx: Tx, pending: list[Pending], *before: Statement) -> Any:
+        """Insert behind ``before`` and commit; the rows this writer may publish, for
+        ``publish``."""
 
     def publish(self, leased: Any) -> None:
         """Publish after the commit. Never raises: what is left, the sweeper sends."""
@@ -263,9 +264,7 @@ class Database:
             return None
         if self.outbox is None:
             raise RuntimeError("this database has no outbox to emit to")
-        if last is not None:
-            tx.batch(last)
-        return self.outbox.write(tx, tx.pending)
+        return self.outbox.write(tx, tx.pending, *([last] if last else []))
 
     def _follow(self, tx: Tx, leased: Any) -> None:
         """What comes after a commit."""

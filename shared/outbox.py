@@ -46,6 +46,8 @@ _DRAIN_S = 1.0
 # takes well within a lease. The fewer keys are left, the longer are their runs.
 _KEYS = 200
 _ROWS = 2000
+# What one transaction emits, mostly.
+_FEW = 8
 # Larger than any message that makes sense and below every broker's limit: a message the broker
 # can never take would stop its key for ever.
 _MAX_BYTES = 1 << 20
@@ -93,8 +95,9 @@ class Outbox:
         """Say which database the rows are in; whoever makes that with this outbox need not."""
         self._db = db
 
-    def write(self, tx: Tx, pending: list[Pending]) -> Leased:
-        """Insert ``pending`` as the transaction's last statement, and commit with it."""
+    def write(self, tx: Tx, pending: list[Pending], *before: Statement) -> Leased:
+        """Insert ``pending`` as the transaction's last statement, and commit with it; ``before``
+        travels ahead of it."""
         # With the broker known to be away nothing is leased: the sweeper need not wait for it.
         lease = self._lease_s or WRITER_LEASE_S
         if time.monotonic() < self._away_until:
@@ -116,9 +119,10 @@ class Outbox:
             topic = item.message.shared_topic or self._service
             texts.append({"topic": topic, "key": sent.ordering_key, "envelope": text})
         if len(texts) == 1:
-            found = tx.finish(sql.INSERT_ONE, **texts[0], lease=lease)
+            insert = Statement(sql.INSERT_ONE, {**texts[0], "lease": lease})
         else:
-            found = tx.finish(sql.INSERT, rows=json.dumps(texts), lease=lease)
+            insert = Statement(sql.INSERT, {"rows": json.dumps(texts), "lease": lease})
+        found = tx.close_with(*before, insert)[-1].rows
         rows, behind = [], []
         for written, row in zip(texts, sorted(found, key=lambda row: row["id"]), strict=True):
             if row["mine"]:
@@ -197,8 +201,8 @@ class Outbox:
                 sent += len(rows)
                 batch.append(_mark(rows))
             keys = list(dict.fromkeys([*keys, *((row["topic"], row["key"]) for row in rows)]))
-            # A single row is mostly all there is of its key: ask before claiming more.
-            probing = len(rows) == 1
+            # A few rows are mostly all there is of their keys: ask before claiming more.
+            probing = 0 < len(rows) <= _FEW
             if time.monotonic() < until:
                 # In a statement of its own: its snapshot sees what committed before the mark.
                 batch.append(_probe(keys) if probing else _claim(keys))

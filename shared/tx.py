@@ -178,7 +178,11 @@ class Tx:
 
     def finish(self, sql: str, /, **params: Any) -> list[Row]:
         """Run one last statement and COMMIT in the same round trip, unless the commit is held."""
-        return self._exchange(Statement(sql, params), commit=not self.held)[0].rows
+        return self.close_with(Statement(sql, params))[-1].rows
+
+    def close_with(self, *last: Statement) -> list[Answer]:
+        """``finish`` with several statements."""
+        return self._exchange(*last, commit=not self.held)
 
     def commit(self) -> None:
         """Commit what was begun."""

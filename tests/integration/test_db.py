@@ -101,7 +101,7 @@ def test_an_exception_rolls_back_and_emits_nothing(db: Database) -> None:
         def bind(self, db: Database) -> None:
             """Needs none."""
 
-        def write(self, tx: Tx, pending: list[Any]) -> None:
+        def write(self, tx: Tx, pending: list[Any], *before: Any) -> None:
             self.written.append(pending)
 
         def publish(self, leased: Any) -> None:

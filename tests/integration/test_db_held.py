@@ -141,7 +141,7 @@ def test_messages_and_callbacks_wait_for_the_commit(db: Database) -> None:
         def bind(self, db: Database) -> None:
             """Needs none."""
 
-        def write(self, tx: Tx, pending: list[Any]) -> int:
+        def write(self, tx: Tx, pending: list[Any], *before: Any) -> int:
             tx.commit()
             return len(pending)
 
