@@ -80,6 +80,7 @@ def test_surfaces_have_one_order() -> None:
         ("CROWN", [("16", "PONTIC")], ["/teeth/0/role"]),
         ("CROWN", [("16", None), ("16", None)], ["/teeth"]),
         ("FILLING", [("16", None)], ["/teeth/0/surfaces"]),
+        ("EXTRACTION", [("16", None)], []),
     ],
 )
 def test_what_contradicts_itself(
@@ -88,6 +89,13 @@ def test_what_contradicts_itself(
     """Bridges and splints join teeth of one jaw, and only a bridge's teeth have a role in it."""
     treated = [TreatedTooth(tooth, (), role) for tooth, role in teeth]  # type: ignore[arg-type]
     assert wrong == [pointer for pointer, _ in wrong_with(procedure, treated)]
+
+
+@pytest.mark.parametrize("procedure", ["EXTRACTION", "IMPLANT"])
+def test_a_tooth_is_not_taken_out_by_surfaces(procedure: Procedure) -> None:
+    """What is done to the tooth as a whole has no surfaces."""
+    wrong = wrong_with(procedure, [TreatedTooth("16", ("O",))])
+    assert ["/teeth/0/surfaces"] == [pointer for pointer, _ in wrong]
 
 
 def test_the_shipped_codes_are_whole() -> None:

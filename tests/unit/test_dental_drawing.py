@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import get_args
 from uuid import UUID
@@ -144,6 +145,64 @@ def test_an_extracted_tooth_is_crossed_out_until_it_is_replaced() -> None:
     assert 0 == len(list(_tooth(_drawn(replaced), "36").iter(f"{SVG}line")))
     again = replaced.with_intervention(_done(3, "EXTRACTION", TreatedTooth("36")))
     assert 2 == len(list(_tooth(_drawn(again), "36").iter(f"{SVG}line")))
+
+
+def test_what_was_done_to_a_tooth_goes_with_it() -> None:
+    """An implant shows no filling or crown of the tooth that was there; its own crown it does."""
+    records = [
+        _done(1, "FILLING", TreatedTooth("36", ("O",))),
+        _done(2, "CROWN", TreatedTooth("36")),
+        _done(3, "EXTRACTION", TreatedTooth("36")),
+    ]
+    gone = _tooth(_drawn(_chart(*records)), "36")
+    assert "url(#treated)" not in _fills(gone)
+    assert ["36", "X"] == [text.text for text in gone.iter(f"{SVG}text")]
+    implant = _chart(*records, _done(4, "IMPLANT", TreatedTooth("36")))
+    assert "I" == [text.text for text in _tooth(_drawn(implant), "36").iter(f"{SVG}text")][-1]
+    crowned = implant.with_intervention(_done(5, "CROWN", TreatedTooth("36")))
+    assert "IC" == [text.text for text in _tooth(_drawn(crowned), "36").iter(f"{SVG}text")][-1]
+
+
+@pytest.mark.parametrize("code", ["K00.0", "K08.0", "K08.1"])
+def test_a_tooth_that_was_lost_elsewhere_or_never_came_is_missing(code: str) -> None:
+    """Nobody has to record an extraction that they did not do."""
+    lost = _problem(1, "36", (), "Loss of teeth")
+    coding = replace(lost.problem.code, code=code)
+    chart = _chart(replace(lost, problem=replace(lost.problem, code=coding)))
+    assert 2 == len(list(_tooth(_drawn(chart), "36").iter(f"{SVG}line")))
+    replaced = chart.with_intervention(_done(2, "IMPLANT", TreatedTooth("36")))
+    assert 0 == len(list(_tooth(_drawn(replaced), "36").iter(f"{SVG}line")))
+    wrong = _chart(replace(lost, problem=replace(lost.problem, code=coding), error="not lost"))
+    assert 0 == len(list(_tooth(_drawn(wrong), "36").iter(f"{SVG}line")))
+
+
+@pytest.mark.parametrize("tooth", ["18S9", "28S9", "38S9", "48S9", "55S9", "65S9"])
+def test_nothing_is_drawn_outside_of_the_picture(tooth: str) -> None:
+    """Also the ninth tooth too many is on it."""
+    picture = _drawn(_chart(_problem(1, tooth, (), "x")))
+    width = float(picture.attrib["width"])
+    points = (
+        float(point.split(",")[0])
+        for polygon in _tooth(picture, tooth).iter(f"{SVG}polygon")
+        for point in polygon.attrib["points"].split()
+    )
+    assert all(0 <= x <= width for x in points)
+
+
+@pytest.mark.parametrize("language", get_args(Language))
+def test_right_and_left_are_told_apart(language: Language) -> None:
+    """In every language the two sides are called differently."""
+    texts = {text.text for text in _drawn(Chart(), language).iter(f"{SVG}text")}
+    words = WORDS[language]
+    assert words.right != words.left
+    assert {words.right, words.left} <= texts
+
+
+def test_the_picture_says_of_when_it_is() -> None:
+    """A chart of the past cannot be taken for one of today, nor for one that knew more."""
+    title = Tree.fromstring(draw(Chart(), 3, "en", NOW, NOW)).findtext(f"{SVG}title")
+    when = "2026-01-15 10:30 UTC"
+    assert f"Tooth chart: As of {when}, as known on {when}, version 3" == title
 
 
 @settings(max_examples=60, deadline=None)

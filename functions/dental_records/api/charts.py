@@ -49,7 +49,7 @@ class ToothOut(BaseModel):
 
     tooth: str
     missing: bool
-    """It was extracted, and no implant took its place since."""
+    """It was extracted or lost, or never came, and no implant took its place since."""
     problem_ids: list[UUID]
     intervention_ids: list[UUID]
 
@@ -159,7 +159,7 @@ def draw_chart(patient_id: UUID, query: DrawingQuery, caller: Caller) -> Reply[b
     text alternative, too."""
     may_read(caller, patient_id)
     chart, version = reading.chart(patient_id, query.as_of, query.known_at)
-    picture = draw(chart, version, query.lang, query.as_of)
+    picture = draw(chart, version, query.lang, query.as_of, query.known_at)
     return Reply(picture.encode())
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 
 __all__ = [
     "CONNECTED",
+    "WHOLE",
     "Chart",
     "Coding",
     "Intervention",
@@ -54,6 +55,8 @@ Status = Literal["ACTIVE", "RESOLVED", "ENTERED_IN_ERROR"]
 
 CONNECTED = ("BRIDGE", "SPLINT")
 """What joins several teeth of one jaw to one thing."""
+WHOLE = ("EXTRACTION", "IMPLANT")
+"""What leaves no surface as it was."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,15 @@ from functions.dental_records.domain.chart import (
     Intervention,
     ProblemRecord,
     Procedure,
-    Role,
 )
 from functions.dental_records.domain.teeth import place
 from functions.dental_records.domain.words import Words
 from shared.teeth import surfaces
 
 __all__ = ["Finding", "findings", "lines"]
+
+# Never there, fallen out, lost before anybody here could record an extraction.
+_ABSENT = frozenset(("icd-10", code) for code in ("K00.0", "K08.0", "K08.1"))
 
 
 @dataclass
@@ -31,42 +33,58 @@ class Finding:
     treated: set[str] = field(default_factory=set)
     procedures: list[Procedure] = field(default_factory=list)
     """What was done to the tooth as a whole, each once."""
-    roles: list[Role] = field(default_factory=list)
     in_error: bool = False
     """Some record of it was entered in error."""
     missing: bool = False
-    """It was extracted, and no implant took its place since."""
+    """It was extracted or lost, or never came, and no implant took its place since."""
+
+    def gone(self) -> None:
+        """Nothing is left to be seen of what was done to it before."""
+        self.missing = True
+        self.treated.clear()
+        self.procedures.clear()
 
 
 def findings(chart: Chart) -> dict[str, Finding]:
     """Each tooth of which something is recorded, in the order in which they are drawn."""
     found: dict[str, Finding] = {}
     resolved = chart.resolved()
-    for record in chart.problems.values():
-        tooth = found.setdefault(record.problem.tooth, Finding())
-        if record.error is not None:
-            tooth.in_error = True
-        elif record.id not in resolved:
-            tooth.problems |= set(record.problem.surfaces)
-            tooth.problem |= not record.problem.surfaces
-    for done in sorted(chart.interventions.values(), key=lambda each: (each.since, each.version)):
-        for treated in done.intervention.teeth:
+    records = [*chart.problems.values(), *chart.interventions.values()]
+    for record in sorted(records, key=lambda each: (each.since, each.version)):
+        if isinstance(record, ProblemRecord):
+            tooth = found.setdefault(record.problem.tooth, Finding())
+            _find(tooth, record, resolved=record.id in resolved)
+            continue
+        for treated in record.intervention.teeth:
             tooth = found.setdefault(treated.tooth, Finding())
-            if done.error is not None:
+            if record.error is not None:
                 tooth.in_error = True
             else:
-                _do(tooth, done.intervention, treated.surfaces, treated.role)
+                _do(tooth, record.intervention, treated.surfaces)
     return {tooth: found[tooth] for tooth in sorted(found, key=place)}
 
 
-def _do(tooth: Finding, done: Intervention, where: tuple[str, ...], role: Role | None) -> None:
+def _find(tooth: Finding, record: ProblemRecord, *, resolved: bool) -> None:
+    problem = record.problem
+    if record.error is not None:
+        tooth.in_error = True
+        return
+    if (problem.code.system, problem.code.code) in _ABSENT and not problem.surfaces:
+        tooth.gone()
+    if not resolved:
+        tooth.problems |= set(problem.surfaces)
+        tooth.problem |= not problem.surfaces
+
+
+def _do(tooth: Finding, done: Intervention, where: tuple[str, ...]) -> None:
+    if done.procedure == "EXTRACTION":
+        tooth.gone()
+    elif done.procedure == "IMPLANT":
+        tooth.gone()
+        tooth.missing = False
     tooth.treated |= set(where)
-    if done.procedure in {"EXTRACTION", "IMPLANT"}:
-        tooth.missing = done.procedure == "EXTRACTION"
     if not where and done.procedure not in tooth.procedures:
         tooth.procedures.append(done.procedure)
-    if role is not None and role not in tooth.roles:
-        tooth.roles.append(role)
 
 
 def lines(chart: Chart, words: Words) -> Iterator[str]:

@@ -60,13 +60,20 @@ _PATTERNS = (
 )
 
 
-def draw(chart: Chart, version: int, language: Language, as_of: datetime | None = None) -> str:
-    """The chart as an SVG document; ``as_of`` is written on it."""
+def draw(
+    chart: Chart,
+    version: int,
+    language: Language,
+    as_of: datetime | None = None,
+    known_at: datetime | None = None,
+) -> str:
+    """The chart as an SVG document; ``as_of`` and ``known_at`` are written on it."""
     words, found = WORDS[language], findings(chart)
     used = sorted({each for tooth in found.values() for each in tooth.procedures})
     height = _TOP + 4 * _ROW + 64 + 20 * -(-len(used) // _COLUMNS)
-    when = "" if as_of is None else f"{words.as_of} {as_of:%Y-%m-%d %H:%M %Z}, "
-    heading = f"{words.chart}: {when}{words.version} {version}"
+    when = ((words.as_of, as_of), (words.known_at, known_at))
+    told = [f"{word} {moment:%Y-%m-%d %H:%M %Z}" for word, moment in when if moment is not None]
+    heading = f"{words.chart}: {', '.join([*told, f'{words.version} {version}'])}"
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img"'
         f' width="{_WIDTH}" height="{height}" lang="{language}" font-family="sans-serif"'
@@ -76,8 +83,8 @@ def draw(chart: Chart, version: int, language: Language, as_of: datetime | None 
         _PATTERNS,
         f'<rect width="{_WIDTH}" height="{height}" fill="#FFFFFF"/>',
         label(_WIDTH / 2, 24, heading, size=16),
-        label(16, _TOP + 2 * _ROW - 2, words.right[:1].upper(), size=14),
-        label(_WIDTH - 16, _TOP + 2 * _ROW - 2, words.left[:1].upper(), size=14),
+        label(16, _TOP + 2 * _ROW - 2, words.right, size=14),
+        label(_WIDTH - 16, _TOP + 2 * _ROW - 2, words.left, size=14),
         line((_WIDTH / 2, _TOP - 10), (_WIDTH / 2, _TOP + 4 * _ROW - 4), _PALE, 1),
         line((34, _TOP + 2 * _ROW - 7), (_WIDTH - 34, _TOP + 2 * _ROW - 7), _PALE, 1),
     ]
@@ -100,8 +107,8 @@ def _at(tooth: str) -> tuple[float, float, float]:
     x, y = 30 + column * _CELL + (_CELL - _TOOTH) / 2, _TOP + number * _ROW + 26
     if not is_supernumerary(tooth):
         return x, y, _TOOTH
-    # Beyond the tooth beside which it stands, further ones next to it.
-    shift = (int(tooth[3:] or 1) - 1) * (_SMALL + 4)
+    # Beyond the tooth beside which it stands, further ones away from the edge.
+    shift = (int(tooth[3:] or 1) - 1) * (_SMALL + 4) * (1 if column < 8 else -1)
     return x + 8 + shift, (y - 42 if is_upper(tooth) else y + _TOOTH + 22), _SMALL
 
 
@@ -144,7 +151,7 @@ def _tooth(tooth: str, finding: Finding | None, words: Words) -> Iterator[str]:
         at = (x + side + 5, y + side - 2)
         yield label(*at, letters, size=10, ink=_WHOLE, bold=True, anchor="start")
     elif letters:
-        under = y + side + 12 if is_upper(tooth) else y - 4
+        under = y + side + 15 if is_upper(tooth) else y - 7
         yield label(x + side / 2, under, letters, size=11, ink=_WHOLE, bold=True)
     yield "</g>"
 
@@ -172,8 +179,11 @@ def _joined(chart: Chart) -> Iterator[str]:
         rows = sorted({y for _, y, side in places.values() if side == _TOOTH})
         for row in rows:
             middles = [x + side / 2 for x, y, side in places.values() if y == row]
-            height = row + _TOOTH + 20 if upper else row - 20
-            dashes = "" if done.procedure == "BRIDGE" else "4 3"
+            # A tooth may be in both.
+            bridge = done.procedure == "BRIDGE"
+            beyond = 22 if bridge else 29
+            height = row + _TOOTH + beyond if upper else row - beyond
+            dashes = "" if bridge else "4 3"
             yield line((min(middles) - 12, height), (max(middles) + 12, height), _WHOLE, 3, dashes)
             for each in done.teeth:
                 x, y, side = places[each.tooth]
@@ -193,6 +203,7 @@ def _legend(y: float, used: list[Procedure], words: Words) -> Iterator[str]:
         x = 34 + number * _COLUMN
         yield f'<rect x="{x}" y="{y:g}" width="14" height="14" fill="{fill}" stroke="{_GREY}"/>'
         yield label(x + 20, y + 12, word, anchor="start")
+    yield square((31, y - 3), 20, _PROBLEM, 2, dashes="4 2")
     x = 34 + 2 * _COLUMN
     yield line((x, y), (x + 14, y + 14), _INK, 2.5)
     yield line((x, y + 14), (x + 14, y), _INK, 2.5)

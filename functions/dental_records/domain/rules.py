@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from functions.dental_records.domain.chart import CONNECTED, Procedure, TreatedTooth
+from functions.dental_records.domain.chart import CONNECTED, WHOLE, Procedure, TreatedTooth
 from shared.teeth import is_upper
 
 __all__ = ["wrong_with"]
@@ -27,6 +27,8 @@ def wrong_with(procedure: Procedure, teeth: Sequence[TreatedTooth]) -> Iterator[
     for number, treated in enumerate(teeth):
         if treated.role is not None:
             yield f"/teeth/{number}/role", "Only the teeth of a bridge have one"
+        if procedure in WHOLE and treated.surfaces:
+            yield f"/teeth/{number}/surfaces", "This is done to the tooth as a whole"
         if procedure == "FILLING" and not treated.surfaces:
             yield f"/teeth/{number}/surfaces", "A filling is in at least one surface"
 

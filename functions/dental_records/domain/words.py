@@ -18,8 +18,10 @@ class Words:
     chart: str
     tooth: str
     as_of: str
+    known_at: str
     version: str
     right: str
+    """The patient's, in a letter or two."""
     left: str
     problem: str
     treated: str
@@ -37,12 +39,13 @@ WORDS: Mapping[Language, Words] = {
         chart="Tooth chart",
         tooth="Tooth",
         as_of="As of",
+        known_at="as known on",
         version="version",
-        right="right",
-        left="left",
+        right="R",
+        left="L",
         problem="problem",
         treated="treated",
-        missing="extracted",
+        missing="missing",
         resolved="resolved",
         in_error="entered in error",
         nothing="Nothing is recorded.",
@@ -78,12 +81,13 @@ WORDS: Mapping[Language, Words] = {
         chart="Odontogramă",
         tooth="Dintele",
         as_of="La data de",
+        known_at="după cele știute la",
         version="versiunea",
-        right="dreapta",
-        left="stânga",
+        right="D",
+        left="S",
         problem="problemă",
         treated="tratat",
-        missing="extras",
+        missing="absent",
         resolved="rezolvat",
         in_error="înregistrat din greșeală",
         nothing="Nu este înregistrat nimic.",
@@ -119,12 +123,13 @@ WORDS: Mapping[Language, Words] = {
         chart="Odontogram",
         tooth="Gigi",
         as_of="Per",
+        known_at="menurut catatan sampai",
         version="versi",
-        right="kanan",
-        left="kiri",
+        right="Ka",
+        left="Ki",
         problem="masalah",
         treated="dirawat",
-        missing="dicabut",
+        missing="hilang",
         resolved="teratasi",
         in_error="salah catat",
         nothing="Belum ada catatan.",
