@@ -125,3 +125,25 @@ def test_a_link_answers_one_offer(stack: AppointmentStack, link: str) -> None:
     assert 404 == follow(stack, changed, "/accept").status_code
     assert 404 == follow(stack, link, "/cancel").status_code
     assert 405 == stack.app.test_client().get(f"{link}/accept").status_code
+
+
+def test_what_became_of_it(stack: AppointmentStack, clinic: Clinic, link: str) -> None:
+    """Once the appointment is moved or cancelled, the page says so, however often it is pressed."""
+    assert 200 == follow(stack, link, "/accept").status_code
+    listed = stack.made("GET", f"?clinic_id={clinic.id}&status=CONFIRMED", None, by=clinic.desk)
+    (made,) = listed["items"]
+    moved = {"starts_at": (NINE + 2 * HALF).isoformat()}
+    path = f"/{made['appointment_id']}"
+    assert (
+        200 == stack.send("POST", f"{path}/reschedule", moved, by=clinic.desk, match=1).status_code
+    )
+    for how in ("", "/accept"):
+        answer = follow(stack, link, how)
+        assert "The appointment is yours" in answer.text
+        assert "Tuesday, 3 March 2026, 10:00" in answer.text
+    assert 200 == stack.send("POST", f"{path}/cancel", {}, by=clinic.desk, match=2).status_code
+    stack.types()
+    for how in ("", "/accept"):
+        assert "Your appointment is cancelled" in follow(stack, link, how).text
+    assert [] == stack.types()
+    assert [] == of_patient(stack, clinic)

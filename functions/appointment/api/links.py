@@ -87,13 +87,16 @@ def answer_reminder(
 
 def _offer(language: Language, token: str, offer: Offer) -> Reply[bytes]:
     text = TEXTS[language]
-    when = moment(language, offer.starts_at, offer.time_zone)
+    # What was accepted may have been moved or cancelled since.
+    when = moment(language, offer.appointment_at or offer.starts_at, offer.time_zone)
     where = [f"{when} ({offer.time_zone})", offer.clinic_name]
     if offer.status == "OPEN":
         until = moment(language, offer.expires_at, offer.time_zone)
         lines = [*where, text["offer until"].format(until=until)]
         actions = [_action(language, f"offers/{token}", choice) for choice in ("accept", "decline")]
         return page(language, text["offer"], lines, actions)
+    if offer.appointment_status == "CANCELLED":
+        return page(language, text["cancelled"], where)
     if offer.status == "ACCEPTED":
         return page(language, text["accepted"], where)
     if offer.status == "DECLINED":

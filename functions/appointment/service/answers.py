@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
 
+from functions.appointment.domain.states import Status
 from functions.appointment.domain.visits import Visit
 from functions.appointment.domain.waitlist import AlreadyBooked, OfferOver, OfferStatus
 from functions.appointment.service.offers import ask_again, hand_on
@@ -27,7 +28,8 @@ __all__ = ["Offer", "accept", "decline", "drop", "lock", "show"]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A slot that is held for a patient until ``expires_at``, while it is OPEN."""
+    """A slot that is held for a patient until ``expires_at``, while it is OPEN; and once it is
+    ACCEPTED, the appointment that came of it, as it is now."""
 
     offer_id: UUID
     version: int
@@ -41,6 +43,8 @@ class Offer:
     status: OfferStatus
     expires_at: datetime
     appointment_id: UUID | None
+    appointment_status: Status | None
+    appointment_at: datetime | None
     clinic_name: str
     time_zone: str
 
@@ -139,8 +143,8 @@ def lock(tx: Tx, offer_id: UUID, scope: Scope) -> Offer:
 
 
 def _find(source: Database | Tx, offer_id: UUID, scope: Scope) -> Offer:
-    row = offers.show(source, offer_id)
-    if row is None or not (scope.person == row["patient_id"] or scope.staff_at(row["clinic_id"])):
+    row = offers.show(source, offer_id, scope.params)
+    if row is None:
         raise _unknown()
     return Offer.of(row)
 

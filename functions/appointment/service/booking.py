@@ -47,6 +47,7 @@ __all__ = [
     "slot_for",
     "take_time",
     "try_place",
+    "within_reach",
 ]
 
 _AROUND = timedelta(days=1)
@@ -103,19 +104,16 @@ def schedule_for(
     tx: Tx, order: Order, *locks: Statement, until: datetime | None = None
 ) -> Schedule:
     """What has to be known to book ``order`` (and more of its kind, ``until`` a later time), read
-    behind ``locks``. The patient is not erased meanwhile.
+    behind ``locks``. The patient is not erased meanwhile. Nobody works at a time out of reach.
 
-    Raises NotFound, PersonErased, SlotNotOffered.
+    Raises NotFound, PersonErased.
     """
-    wish, starts_at = order.wish, order.starts_at
     now = clock().now()
-    if not now - _AROUND < starts_at < now + FARTHEST:
-        reason: Reason = "PAST" if starts_at < now else "TOO_FAR"
-        raise SlotNotOffered(reason=reason, next=shown(finding.next_free(tx, wish, now)))
+    starts_at = min(max(order.starts_at, now), now + FARTHEST)
     window = Span(starts_at - _AROUND, (until or starts_at) + 2 * _AROUND)
     # The patient's lock comes before the locks of rows, and is a statement before the one that
     # looks whether they were erased.
-    asked = availability.statement(wish, window)
+    asked = availability.statement(order.wish, window)
     rows = tx.batch(guard(order.patient_id), *locks, asked)[-1].rows
     if not rows:
         raise NotFound("There is no such type of appointment.")
@@ -156,10 +154,22 @@ def permit(tx: Tx, order: Order, schedule: Schedule, scope: Scope) -> None:
         raise Forbidden("You book at your own clinic, or for yourself.")
     if not schedule.bookable:
         raise NotBookable
+    within_reach(tx, order)
     reason = _unoffered(schedule, schedule.slot(order.starts_at), staff=staff)
     if reason is not None:
         since = max(order.starts_at, clock().now())
         raise SlotNotOffered(reason=reason, next=shown(finding.next_free(tx, order.wish, since)))
+
+
+def within_reach(tx: Tx, order: Order, since: datetime | None = None) -> None:
+    """Whether ``order`` is neither over (``since`` an earlier time: before that) nor too far ahead.
+    What it says instead is about the patient's time, too: comes after what says who may know.
+    Raises SlotNotOffered."""
+    now = clock().now()
+    if (since or now) <= order.starts_at < now + FARTHEST:
+        return
+    reason: Reason = "PAST" if order.starts_at < now else "TOO_FAR"
+    raise SlotNotOffered(reason=reason, next=shown(finding.next_free(tx, order.wish, now)))
 
 
 def slot_for(slot_id: UUID, order: Order, schedule: Schedule) -> Slot:
@@ -213,8 +223,6 @@ def sealed(tx: Tx, patient_id: UUID, schedule: Schedule, note: str | None) -> by
 
 
 def _unoffered(schedule: Schedule, span: Span, *, staff: bool) -> Reason | None:
-    if span.start < clock().now():
-        return "PAST"
     if not within(span, schedule.work):
         return "OUTSIDE_HOURS"
     if not staff and not slots.on_grid(span.start):

@@ -40,6 +40,7 @@ from shared.contracts.appointment import (
 )
 from shared.db import Row, Tx
 from shared.errors import Forbidden, NotFound, StaleVersion
+from shared.privacy import guard
 from shared.runtime import database, vault
 
 __all__ = [
@@ -146,10 +147,17 @@ def cancel(appointment_id: UUID, version: int, scope: Scope, reason: str | None)
 
 
 def cancel_series(series_id: UUID, scope: Scope, reason: str | None) -> list[Visit]:
-    """Cancel all that is still to come of a series: what was cancelled. Raises NotFound."""
+    """Cancel all that is still to come of a series: what was cancelled. Whoever changes one of them
+    meanwhile is first, or finds it cancelled. Raises NotFound, Forbidden."""
 
     def work(tx: Tx) -> list[Visit]:
-        rows = appointments.of_series(tx, series_id, clock().now(), scope.params)
+        now = clock().now()
+        rows = appointments.of_series(tx, series_id, now, scope.params)
+        if rows:
+            # In the order in which a move locks; one patient has all of a series.
+            alone = slots.alone(*{row["practitioner_id"] for row in rows})
+            tx.batch(guard(rows[0]["patient_id"]), alone)
+            rows = appointments.of_series(tx, series_id, now, scope.params, lock=True)
         if not rows:
             raise NotFound("Nothing of this series is still to come.")
         visits = [Visit.of(row) for row in rows]

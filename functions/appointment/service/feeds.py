@@ -58,7 +58,8 @@ def since(person_id: UUID) -> datetime:
 
 def read(token: str) -> tuple[bytes, int]:
     """The calendar, and a number that is another one for another content. Raises NotFound."""
-    rows = feeds.of_token(database("appointment"), _hash(token), clock().now() - _PAST, _MOST)
+    db, now = database("appointment"), clock().now()
+    rows = feeds.of_token(db, _hash(token), since=now - _PAST, now=now, limit=_MOST)
     if not rows:
         raise NotFound("There is no such calendar.")
     shown = [(Visit.of(row), row["changed_at"]) for row in rows if row["appointment_id"]]

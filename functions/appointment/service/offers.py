@@ -77,7 +77,7 @@ def ask_again(tx: Tx, patient_id: UUID) -> None:
 def offer_due() -> int:
     """End what was not answered in time, and ask the next; how many offers were made."""
     db, until, made = database("appointment"), time.monotonic() + _BUDGET_S, 0
-    db.transaction(lambda tx: wishes.expire(tx, clock().now()))
+    db.transaction(_expire)
     while time.monotonic() < until:
         due = offers.due(db, clock().now())
         for freed_id in due:
@@ -85,6 +85,11 @@ def offer_due() -> int:
         if not due:
             break
     return made
+
+
+def _expire(tx: Tx) -> None:
+    for patient_id in wishes.expire(tx, clock().now()):
+        audit.record(tx, patient_id, "write", "waitlist wish")
 
 
 def _look(freed_id: UUID) -> int:

@@ -10,7 +10,7 @@ from uuid import UUID
 from functions.appointment.domain.hours import Span
 from functions.appointment.domain.visits import Visit
 from functions.appointment.service.booking import Order, book_in
-from functions.appointment.service.scope import Scope
+from functions.appointment.service.scope import NOBODY_BOUND, Scope
 from functions.appointment.service.wanted import Wanted, check
 from functions.appointment.store import requests
 from functions.appointment.store.windows import spans
@@ -18,7 +18,7 @@ from shared import audit
 from shared.clocks import clock
 from shared.contracts.appointment import AppointmentRequestDeclined, AppointmentRequested
 from shared.crypto import Unreadable
-from shared.db import Database, Row, Tx
+from shared.db import Row, Tx
 from shared.errors import Conflict, Forbidden, NotFound, StaleVersion
 from shared.pages import Page, PageQuery, decode_cursor
 from shared.privacy import alive
@@ -116,15 +116,15 @@ def ask(wanted: Wanted, note: str | None) -> Request:
         )
 
     database("appointment").transaction(work, isolation="READ COMMITTED")
-    return _show(database("appointment"), request_id)
+    return show(request_id, NOBODY_BOUND)
 
 
 def show(request_id: UUID, scope: Scope) -> Request:
     """Raises NotFound."""
-    found = _show(database("appointment"), request_id)
-    if not _mine(found.patient_id, found.clinic_id, scope):
+    row = requests.show(database("appointment"), request_id, scope.params)
+    if row is None:
         raise _unknown()
-    return found
+    return Request.of(row)
 
 
 def listing(
@@ -194,7 +194,7 @@ def decline(request_id: UUID, version: int, reason: str, scope: Scope) -> Reques
         )
 
     database("appointment").transaction(work, isolation="READ COMMITTED")
-    return _show(database("appointment"), request_id)
+    return show(request_id, NOBODY_BOUND)
 
 
 def withdraw(request_id: UUID, version: int, scope: Scope) -> Request:
@@ -205,14 +205,14 @@ def withdraw(request_id: UUID, version: int, scope: Scope) -> Request:
         _decide(tx, _open(tx, request_id, version, scope), "WITHDRAWN", scope)
 
     database("appointment").transaction(work, isolation="READ COMMITTED")
-    return _show(database("appointment"), request_id)
+    return show(request_id, NOBODY_BOUND)
 
 
 def _open(tx: Tx, request_id: UUID, version: int, scope: Scope, *, staff: bool = False) -> Row:
     """The request while it is undecided; nobody else decides it before this transaction ends.
     ``staff``: patients do not answer themselves."""
     about = requests.whose(tx, request_id)
-    if about is None or not _mine(about["patient_id"], about["clinic_id"], scope):
+    if about is None or not scope.reaches(about["patient_id"], about["clinic_id"]):
         raise _unknown()
     if staff and not scope.staff_at(about["clinic_id"]):
         raise Forbidden
@@ -256,17 +256,6 @@ def _sealed(tx: Tx, patient_id: UUID, field: str, text: str | None) -> bytes | N
     if text is None:
         return None
     return vault("appointment").new_subject(tx, patient_id).seal(field, text)
-
-
-def _show(source: Database | Tx, request_id: UUID) -> Request:
-    row = requests.show(source, request_id)
-    if row is None:
-        raise _unknown()
-    return Request.of(row)
-
-
-def _mine(patient_id: UUID, clinic_id: UUID, scope: Scope) -> bool:
-    return scope.person == patient_id or scope.staff_at(clinic_id)
 
 
 def _unknown() -> NotFound:

@@ -204,8 +204,11 @@ def drop_exception(clinic_id: UUID, exception_id: UUID) -> None:
     """Take an exception back. Raises NotFound."""
 
     def work(tx: Tx) -> None:
-        if not schedule.drop_exception(tx, clinic_id, exception_id):
+        gone = schedule.drop_exception(tx, clinic_id, exception_id)
+        if gone is None:
             raise NotFound
+        if gone["practitioner_id"] is not None:
+            audit.record(tx, gone["practitioner_id"], "write", _HOURS)
 
     database("appointment").transaction(work, isolation="READ COMMITTED")
 

@@ -32,6 +32,10 @@ class Scope:
         """Does the person work at this clinic?"""
         return self.everywhere or clinic_id in self.clinics
 
+    def reaches(self, patient_id: UUID, clinic_id: UUID) -> bool:
+        """Is it about the person, or about a clinic where they work?"""
+        return self.person == patient_id or self.staff_at(clinic_id)
+
     @property
     def params(self) -> dict[str, Any]:
         """The parameters of statements that are bound to it."""

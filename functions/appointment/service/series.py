@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from functions.appointment.domain import slots
@@ -12,7 +12,7 @@ from functions.appointment.domain.refusals import NotBookable, SeriesConflict
 from functions.appointment.domain.series import Frequency, recurrences
 from functions.appointment.domain.slots import Reason
 from functions.appointment.domain.visits import Visit
-from functions.appointment.service.booking import Order, schedule_for, try_place
+from functions.appointment.service.booking import Order, schedule_for, try_place, within_reach
 from functions.appointment.service.scope import Scope
 from functions.appointment.store import availability
 from functions.appointment.store.availability import Schedule
@@ -59,11 +59,14 @@ def book(order: Order, rule: Rule, scope: Scope, *, skip: bool, dry_run: bool) -
     must_be_patient("appointment", order.patient_id)
 
     def work(tx: Tx) -> Outcome:
-        schedule, starts = _dates(tx, order, rule)
-        if not scope.staff_at(schedule.clinic_id):
+        first = schedule_for(tx, order, alone(order.practitioner_id))
+        if not scope.staff_at(first.clinic_id):
             raise Forbidden("A series is booked at its clinic.")
-        if not schedule.bookable:
+        if not first.bookable:
             raise NotBookable
+        # One that has begun today is a conflict like others.
+        within_reach(tx, order, since=clock().now() - timedelta(days=1))
+        schedule, starts = _dates(tx, order, rule, first)
         possible, conflicts = _judged(tx, order, schedule, starts)
         if dry_run:
             return Outcome(None, schedule.zone.key, possible, [], conflicts)
@@ -88,8 +91,7 @@ def shown(conflicts: Conflicts) -> list[dict[str, object]]:
     return [{"starts_at": start, "reason": reason} for start, reason in conflicts]
 
 
-def _dates(tx: Tx, order: Order, rule: Rule) -> tuple[Schedule, list[datetime]]:
-    first = schedule_for(tx, order, alone(order.practitioner_id))
+def _dates(tx: Tx, order: Order, rule: Rule, first: Schedule) -> tuple[Schedule, list[datetime]]:
     starts = recurrences(
         order.starts_at,
         first.zone,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from uuid import UUID
 
+from functions.appointment.service.schedule import known_clinic
 from functions.appointment.store import settings
 from shared.db import Row, Tx
 from shared.errors import NotFound, StaleVersion
@@ -33,7 +34,8 @@ class Settings:
 
 
 def show(clinic_id: UUID) -> Settings:
-    """Raises NotFound."""
+    """Raises NotFound, Unavailable."""
+    known_clinic(clinic_id)
     row = settings.show(database("appointment"), clinic_id)
     if row is None:
         raise NotFound("There is no such clinic.")
@@ -43,7 +45,8 @@ def show(clinic_id: UUID) -> Settings:
 def change(
     clinic_id: UUID, version: int, *, offer_minutes: int, reminder_hours: Sequence[int]
 ) -> Settings:
-    """Replace ``version``. Raises NotFound, StaleVersion."""
+    """Replace ``version``. Raises NotFound, StaleVersion, Unavailable."""
+    known_clinic(clinic_id)
     hours = sorted(set(reminder_hours), reverse=True)
 
     def work(tx: Tx) -> int:

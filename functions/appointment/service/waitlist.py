@@ -11,13 +11,13 @@ from functions.appointment.domain.hours import Span
 from functions.appointment.domain.waitlist import WishOver, WishStatus
 from functions.appointment.service import answers
 from functions.appointment.service.offers import offer_due
-from functions.appointment.service.scope import Scope
+from functions.appointment.service.scope import NOBODY_BOUND, Scope
 from functions.appointment.service.wanted import Wanted, check
 from functions.appointment.store import offers, wishes
 from functions.appointment.store.windows import spans
 from shared import audit
 from shared.clocks import clock
-from shared.db import Database, Row, Tx
+from shared.db import Row, Tx
 from shared.errors import NotFound, StaleVersion
 from shared.pages import Page, PageQuery, decode_cursor
 from shared.privacy import alive
@@ -91,13 +91,13 @@ def make(wanted: Wanted) -> Wish:
             tx.after(offer_due)
 
     database("appointment").transaction(work, isolation="READ COMMITTED")
-    return Wish.of(_row(database("appointment"), wish_id))
+    return show(wish_id, NOBODY_BOUND)
 
 
 def show(wish_id: UUID, scope: Scope) -> Wish:
     """Raises NotFound."""
-    row = _row(database("appointment"), wish_id)
-    if not _mine(row, scope):
+    row = wishes.show(database("appointment"), wish_id, scope.params, clock().now())
+    if row is None:
         raise _unknown()
     return Wish.of(row)
 
@@ -124,9 +124,10 @@ def withdraw(wish_id: UUID, version: int, scope: Scope) -> Wish:
     StaleVersion, PersonErased."""
 
     def work(tx: Tx) -> None:
-        row = _row(tx, wish_id)
-        if not _mine(row, scope):
+        about = wishes.whose(tx, wish_id)
+        if about is None or not scope.reaches(about["patient_id"], about["clinic_id"]):
             raise _unknown()
+        alive(tx, about["patient_id"])
         held = offers.open_of(tx, wish_id)
         if held is not None:
             answers.lock(tx, held["offer_id"], scope)
@@ -145,18 +146,7 @@ def withdraw(wish_id: UUID, version: int, scope: Scope) -> Wish:
             answers.drop(tx, held["offer_id"], "WITHDRAWN")
 
     database("appointment").transaction(work, isolation="READ COMMITTED")
-    return Wish.of(_row(database("appointment"), wish_id))
-
-
-def _row(source: Database | Tx, wish_id: UUID) -> Row:
-    row = wishes.show(source, wish_id, clock().now())
-    if row is None:
-        raise _unknown()
-    return row
-
-
-def _mine(row: Row, scope: Scope) -> bool:
-    return scope.person == row["patient_id"] or scope.staff_at(row["clinic_id"])
+    return show(wish_id, NOBODY_BOUND)
 
 
 def _unknown() -> NotFound:

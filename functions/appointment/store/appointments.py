@@ -10,6 +10,7 @@ from uuid import UUID
 
 from functions.appointment.domain.states import Status
 from functions.appointment.domain.visits import Visit
+from functions.appointment.store.scope import mine
 from functions.appointment.store.slots import Slot, slot_of
 from shared.audit import audited, entry, visible, who
 from shared.db import Database, Row, Tx
@@ -35,14 +36,14 @@ VISIT = """
        a.cancelled_at, a.acknowledged_at, a.series_id, a.booked_at, c.time_zone,
        c.name as clinic_name"""
 FROM = "from appointments a join clinics c on c.clinic_id = a.clinic_id"
-# Whom an appointment concerns: its patient, and the staff of its clinic.
-_MINE = """
-(a.patient_id = :person::uuid or :everywhere or a.clinic_id = any(:clinics::uuid[]))"""
+_MINE = mine("a")
+# What is held of somebody who was erased is neither changed nor answered for.
+_ALIVE = "not exists (select from erased_people d where d.person_id = a.patient_id)"
 
 _FIND = f"""
 select {VISIT}, t.cutoff_minutes
   {FROM} join appointment_types t on t.type_id = a.type_id
- where a.appointment_id = :appointment_id and {_MINE}
+ where a.appointment_id = :appointment_id and {_MINE} and {_ALIVE}
 """  # nosec B608
 
 _SHOW = audited(
@@ -117,7 +118,7 @@ _SERIES = f"""
 select {VISIT}, t.cutoff_minutes
   {FROM} join appointment_types t on t.type_id = a.type_id
  where a.series_id = :series_id and a.status in ('PENDING', 'CONFIRMED') and a.starts_at > :now
-   and {_MINE}
+   and {_MINE} and {_ALIVE}
  order by a.starts_at
 """  # nosec B608
 
@@ -143,7 +144,7 @@ class Filter:
 
 def find(source: Database | Tx, appointment_id: UUID, scope: Mapping[str, Any]) -> Row | None:
     """The appointment and its type's cutoff_minutes, to decide by, where it is in ``scope``
-    (service/scope.py). It is shown to nobody."""
+    (service/scope.py) and its patient was not erased. It is shown to nobody."""
     return source.one(_FIND, appointment_id=appointment_id, **scope)
 
 
@@ -184,9 +185,12 @@ def day(db: Database, clinic_id: UUID, on: date) -> list[Row]:
     return db.all(_DAY, clinic_id=clinic_id, day=on, **who())
 
 
-def of_series(tx: Tx, series_id: UUID, now: datetime, scope: Mapping[str, Any]) -> list[Row]:
-    """What is still to come of a series."""
-    return tx.all(_SERIES, series_id=series_id, now=now, **scope)
+def of_series(
+    tx: Tx, series_id: UUID, now: datetime, scope: Mapping[str, Any], *, lock: bool = False
+) -> list[Row]:
+    """What is still to come of a series; ``lock``: for this transaction alone."""
+    sql = f"{_SERIES} for update of a" if lock else _SERIES
+    return tx.all(sql, series_id=series_id, now=now, **scope)
 
 
 def change(

@@ -49,7 +49,7 @@ select 'PRACTITIONER' as whose, null::uuid as chair_id, starts_at, ends_at
 union all
 select 'PATIENT', null::uuid, starts_at, ends_at
   from slots_taken
- where int8range(patient_key, patient_key, '[]')
+ where :patient_id::uuid is not null and int8range(patient_key, patient_key, '[]')
        && int8range(slot_key(:patient_id::uuid), slot_key(:patient_id::uuid), '[]')
    and tstzrange(starts_at, ends_at) && tstzrange(:since, :until)
 union all

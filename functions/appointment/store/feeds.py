@@ -6,13 +6,14 @@ from datetime import datetime
 from uuid import UUID
 
 from functions.appointment.store.appointments import FROM, VISIT
-from shared.audit import audited, who
+from shared.audit import audited, visible, who
 from shared.db import Database, Row, Tx
 
 __all__ = ["drop", "keep", "made_at", "of_token"]
 
 # Whose calendar it is comes with the appointments, so that one statement is all a look costs; who
-# has none is one row of nulls. Practitioners follow their own working day.
+# has none is one row of nulls. Practitioners follow their own working day. What a full calendar
+# leaves out is over for the longest, or the farthest ahead.
 _OF_TOKEN = (
     audited(
         f"""
@@ -21,8 +22,10 @@ select f.person_id, v.*
   left join lateral (
     select {VISIT}, a.changed_at {FROM}
      where (a.patient_id = f.person_id or a.practitioner_id = f.person_id)
-       and a.starts_at >= :since
-     order by a.starts_at, a.appointment_id limit :limit) v on true
+       and a.starts_at >= :since and {visible("a.patient_id")}
+     order by a.ends_at <= :now, abs(extract(epoch from a.starts_at - :now::timestamptz)),
+              a.appointment_id
+     limit :limit) v on true
  where f.token_hash = :token_hash""",  # nosec B608
         action="read",
         what="calendar feed",
@@ -59,7 +62,9 @@ def made_at(db: Database, person_id: UUID) -> datetime | None:
     return None if row is None else row["made_at"]
 
 
-def of_token(db: Database, token_hash: bytes, since: datetime, limit: int) -> list[Row]:
+def of_token(
+    db: Database, token_hash: bytes, *, since: datetime, now: datetime, limit: int
+) -> list[Row]:
     """The appointments of whoever has this token, as ``store.appointments`` has them, with
     ``person_id`` and ``changed_at``; a row of nulls where there are none, no row for no feed."""
-    return db.all(_OF_TOKEN, token_hash=token_hash, since=since, limit=limit, **who())
+    return db.all(_OF_TOKEN, token_hash=token_hash, since=since, now=now, limit=limit, **who())

@@ -6,12 +6,14 @@ time; what an open offer holds is its row in ``slots_taken``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from functions.appointment.domain.hours import Span
 from functions.appointment.store import windows as stretches
+from functions.appointment.store.scope import mine
 from shared import audit
 from shared.db import Database, Row, Tx
 from shared.types import uuid7
@@ -47,13 +49,15 @@ on conflict do nothing
 _COLUMNS = """
 select o.offer_id, o.version, o.freed_id, o.wish_id, o.patient_id, o.clinic_id, o.practitioner_id,
        o.type_id, o.starts_at, o.ends_at, o.status, o.made_at, o.expires_at, c.time_zone,
-       c.name as clinic_name, w.appointment_id
+       c.name as clinic_name, a.appointment_id, a.status as appointment_status,
+       a.starts_at as appointment_at
   from waitlist_offers o
   join clinics c on c.clinic_id = o.clinic_id
   join waitlist_wishes w on w.wish_id = o.wish_id
+  left join appointments a on a.appointment_id = w.appointment_id and o.status = 'ACCEPTED'
 """
 _SHOW = audit.audited(
-    _COLUMNS + " where o.offer_id = :offer_id",
+    f"{_COLUMNS} where o.offer_id = :offer_id and {mine('o')}",
     action="read",
     what="waitlist offer",
     person="patient_id",
@@ -143,9 +147,10 @@ def insert(tx: Tx, columns: dict[str, Any]) -> bool:
     return tx.run(_INSERT, **columns) == 1
 
 
-def show(source: Database | Tx, offer_id: UUID) -> Row | None:
-    """One offer with its clinic's name and time zone and its wish's appointment; audited."""
-    return source.one(_SHOW, offer_id=offer_id, **audit.who())
+def show(source: Database | Tx, offer_id: UUID, scope: Mapping[str, Any]) -> Row | None:
+    """One offer where it is in ``scope``, with its clinic's name and time zone and its wish's
+    appointment; audited."""
+    return source.one(_SHOW, offer_id=offer_id, **scope, **audit.who())
 
 
 def open_of(tx: Tx, wish_id: UUID) -> Row | None:

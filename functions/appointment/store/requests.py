@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from functions.appointment.domain.hours import Span
 from functions.appointment.store import windows as stretches
+from functions.appointment.store.scope import mine
 from shared import audit
 from shared.db import Database, Row, Tx
 
@@ -30,7 +31,7 @@ select r.request_id, r.version, r.patient_id, r.clinic_id, r.type_id, r.practiti
 """  # nosec B608
 
 _SHOW = audit.audited(
-    _COLUMNS + " where r.request_id = :request_id",
+    f"{_COLUMNS} where r.request_id = :request_id and {mine('r')}",
     action="read",
     what="appointment request",
     person="patient_id",
@@ -67,9 +68,9 @@ def insert(tx: Tx, columns: dict[str, Any], windows: Sequence[Span]) -> None:
     tx.run(_INSERT, **columns, windows=stretches.literal(windows))
 
 
-def show(source: Database | Tx, request_id: UUID) -> Row | None:
-    """One request; audited."""
-    return source.one(_SHOW, request_id=request_id, **audit.who())
+def show(source: Database | Tx, request_id: UUID, scope: Mapping[str, Any]) -> Row | None:
+    """One request where it is in ``scope``; audited."""
+    return source.one(_SHOW, request_id=request_id, **scope, **audit.who())
 
 
 def whose(tx: Tx, request_id: UUID) -> Row | None:

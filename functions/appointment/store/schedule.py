@@ -146,13 +146,13 @@ def add_exception(tx: Tx, columns: Mapping[str, Any]) -> None:
     )
 
 
-def drop_exception(tx: Tx, clinic_id: UUID, exception_id: UUID) -> bool:
-    """Take an exception back; False if there is none."""
+def drop_exception(tx: Tx, clinic_id: UUID, exception_id: UUID) -> Row | None:
+    """Take an exception back: its practitioner_id; None if there is none."""
     sql = (
         "delete from schedule_exceptions"
-        " where clinic_id = :clinic_id and exception_id = :exception_id"
+        " where clinic_id = :clinic_id and exception_id = :exception_id returning practitioner_id"
     )
-    return tx.run(sql, clinic_id=clinic_id, exception_id=exception_id) == 1
+    return tx.one(sql, clinic_id=clinic_id, exception_id=exception_id)
 
 
 def exceptions(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from functions.appointment.domain.hours import Span
 from functions.appointment.store import windows as stretches
+from functions.appointment.store.scope import mine
 from shared import audit
 from shared.db import Database, Row, Tx
 
-__all__ = ["end", "expire", "insert", "listing", "lock", "show", "waiting"]
+__all__ = ["end", "expire", "insert", "listing", "lock", "show", "waiting", "whose"]
 
 _INSERT = """
 insert into waitlist_wishes
@@ -33,7 +34,7 @@ select w.wish_id, w.version, w.patient_id, w.clinic_id, w.type_id, w.practitione
 """  # nosec B608
 
 _SHOW = audit.audited(
-    _COLUMNS + " where w.wish_id = :wish_id",
+    f"{_COLUMNS} where w.wish_id = :wish_id and {mine('w')}",
     action="read",
     what="waitlist wish",
     person="patient_id",
@@ -81,6 +82,7 @@ update waitlist_wishes w
  where w.status = 'WAITING' and upper(w.windows) <= :now
    and not exists (select from waitlist_offers o
                     where o.wish_id = w.wish_id and o.status = 'OPEN')
+returning w.patient_id
 """
 
 
@@ -89,9 +91,18 @@ def insert(tx: Tx, columns: dict[str, Any], windows: Sequence[Span]) -> None:
     tx.run(_INSERT, **columns, windows=stretches.literal(windows))
 
 
-def show(source: Database | Tx, wish_id: UUID, now: datetime) -> Row | None:
-    """One wish, and the offer it has now; audited."""
-    return source.one(_SHOW, wish_id=wish_id, now=now, **audit.who())
+def show(
+    source: Database | Tx, wish_id: UUID, scope: Mapping[str, Any], now: datetime
+) -> Row | None:
+    """One wish where it is in ``scope``, and the offer it has now; audited."""
+    return source.one(_SHOW, wish_id=wish_id, now=now, **scope, **audit.who())
+
+
+def whose(tx: Tx, wish_id: UUID) -> Row | None:
+    """patient_id and clinic_id; they never change."""
+    return tx.one(
+        "select patient_id, clinic_id from waitlist_wishes where wish_id = :id", id=wish_id
+    )
 
 
 def lock(tx: Tx, wish_id: UUID) -> Row | None:
@@ -155,6 +166,6 @@ def end(
     return found
 
 
-def expire(tx: Tx, now: datetime) -> int:
-    """End the wishes whose last window is over; how many."""
-    return tx.run(_EXPIRE, now=now)
+def expire(tx: Tx, now: datetime) -> list[UUID]:
+    """End the wishes whose last window is over: whose they were."""
+    return [row["patient_id"] for row in tx.all(_EXPIRE, now=now)]
