@@ -28,6 +28,7 @@ __all__ = [
     "Record",
     "Text",
     "Verification",
+    "by_own_word",
     "changed",
     "search_name",
     "search_words",
@@ -111,6 +112,20 @@ class AllergyList:
 
 
 NOT_ASKED = AllergyList("UNKNOWN", [])
+
+
+def by_own_word(known: AllergyList, wanted: AllergyList) -> bool:
+    """May somebody who is no dentist make ``wanted`` of ``known``?
+
+    Whoever says what they are allergic to adds to what dentists have confirmed, refuted or called
+    an error, and changes nothing of it; a line of their own is unconfirmed. A prescription is
+    checked against this list.
+    """
+    settled = [line for line in known.allergies if line.verification != "unconfirmed"]
+    said = [line for line in wanted.allergies if line not in settled]
+    return all(line in wanted.allergies for line in settled) and all(
+        line.verification == "unconfirmed" for line in said
+    )
 
 
 @dataclass(frozen=True, slots=True)

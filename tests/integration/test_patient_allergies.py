@@ -136,6 +136,31 @@ def test_who_may(stack: PatientStack, patient: UUID) -> None:
     assert 403 == stack.send("GET", f"/-/allergies/{patient}", by=mine).status_code
 
 
+def test_a_patient_s_word_adds_to_what_dentists_have_established(
+    stack: PatientStack, patient: UUID
+) -> None:
+    """Nobody gets a drug by refuting or forgetting the allergy that a dentist has confirmed."""
+    mine = person("PATIENT", patient)
+    confirmed = {**PENICILLIN, "verification": "confirmed"}
+    assert 403 == write(stack, patient, "LISTED", confirmed, by=mine).status_code
+    (line,) = write(stack, patient, "LISTED", confirmed).get_json()["allergies"]
+    for status, listed in (
+        ("NONE_KNOWN", []),
+        ("UNKNOWN", []),
+        ("LISTED", [{**line, "verification": "refuted"}]),
+        ("LISTED", [{**line, "verification": "unconfirmed"}]),
+        ("LISTED", [{**line, "code": "N02BA"}]),
+        ("LISTED", [line, {"name": "Latex", "verification": "confirmed"}]),
+    ):
+        assert 403 == write(stack, patient, status, *listed, match=2, by=mine).status_code
+    added = write(stack, patient, "LISTED", line, {"name": "Latex"}, match=2, by=mine)
+    assert 200 == added.status_code
+    (_, latex) = added.get_json()["allergies"]
+    unsaid = write(stack, patient, "LISTED", line, match=3, by=mine)
+    assert (200, "unconfirmed") == (unsaid.status_code, latex["verification"])
+    assert 200 == write(stack, patient, "NONE_KNOWN", match=4).status_code
+
+
 def test_nobody_s_list(stack: PatientStack) -> None:
     """There is no list of somebody who is no patient."""
     nobody = UUID(int=7)

@@ -9,6 +9,7 @@ from functions.dental_records.domain.chart import (
     Chart,
     Coding,
     Intervention,
+    InterventionRecord,
     ProblemRecord,
     Procedure,
 )
@@ -49,7 +50,10 @@ def findings(chart: Chart) -> dict[str, Finding]:
     """Each tooth of which something is recorded, in the order in which they are drawn."""
     found: dict[str, Finding] = {}
     resolved = chart.resolved()
-    records = [*chart.problems.values(), *chart.interventions.values()]
+    records: list[ProblemRecord | InterventionRecord] = [
+        *chart.problems.values(),
+        *chart.interventions.values(),
+    ]
     for record in sorted(records, key=lambda each: (each.since, each.version)):
         if isinstance(record, ProblemRecord):
             tooth = found.setdefault(record.problem.tooth, Finding())

@@ -16,8 +16,9 @@ from functions.patient.api.base import api
 from functions.patient.domain import AllergyList, Criticality, ListStatus, Verification
 from functions.patient.service import allergies
 from shared.access import owner, roles, services
-from shared.errors import NotFound, StaleVersion
+from shared.errors import Forbidden, NotFound, StaleVersion
 from shared.http import IfMatch, Reply
+from shared.identity import Caller
 from shared.types import AtcCode, uuid7
 
 __all__ = ["Allergies"]
@@ -108,12 +109,13 @@ def show_allergies(patient_id: UUID) -> Reply[Allergies]:
     "/{patient_id}/allergies",
     access=roles("DENTIST") | owner("patient_id"),
     returns=Allergies,
-    problems=[NotFound, StaleVersion],
+    problems=[NotFound, StaleVersion, Forbidden],
 )
 def replace_allergies(
-    patient_id: UUID, body: ReplaceAllergies, if_match: IfMatch
+    patient_id: UUID, body: ReplaceAllergies, if_match: IfMatch, caller: Caller
 ) -> Reply[Allergies]:
-    """Replace the whole list; of several who change one version of the record one succeeds."""
+    """Replace the whole list; of several who change one version of the record one succeeds. The
+    patient adds to what a dentist has established, and takes nothing from it."""
     listed = AllergyList(
         body.status,
         [
@@ -128,7 +130,7 @@ def replace_allergies(
             for one in body.allergies
         ],
     )
-    version = allergies.write(patient_id, if_match, listed)
+    version = allergies.write(patient_id, if_match, listed, dentist=caller.has("DENTIST"))
     return Reply(Allergies.model_validate(listed), etag=version)
 
 

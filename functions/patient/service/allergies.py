@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 from uuid import UUID
 
-from functions.patient.domain import AllergyList
+from functions.patient.domain import AllergyList, by_own_word
 from functions.patient.store import allergies
 from shared import audit
 from shared.contracts.patient import AllergiesUpdated, Allergy
 from shared.crypto import Subject
 from shared.db import Row, Tx
-from shared.errors import NotFound, StaleVersion
+from shared.errors import Forbidden, NotFound, StaleVersion
 from shared.runtime import database, vault
 
 __all__ = ["read", "write"]
@@ -23,14 +23,18 @@ def read(patient_id: UUID) -> tuple[AllergyList, int]:
     return _known(row)[0], row["version"]
 
 
-def write(patient_id: UUID, version: int, listed: AllergyList) -> int:
-    """Replace the whole list; the record's next version. Raises NotFound, StaleVersion."""
+def write(patient_id: UUID, version: int, listed: AllergyList, *, dentist: bool) -> int:
+    """Replace the whole list; the record's next version. Raises NotFound, StaleVersion, and
+    Forbidden where a ``dentist`` has to say so."""
 
     def work(tx: Tx) -> int:
         row = _found(allergies.read(tx, patient_id))
         if row["version"] != version:
             raise StaleVersion
-        new = allergies.update(tx, _known(row)[1], patient_id, version, listed)
+        known, key = _known(row)
+        if not (dentist or by_own_word(known, listed)):
+            raise Forbidden("A dentist confirms, refutes or removes what is established.")
+        new = allergies.update(tx, key, patient_id, version, listed)
         if new is None:
             raise StaleVersion
         audit.record(tx, patient_id, "write", "allergies")
