@@ -160,7 +160,6 @@ def prescribe(story: Story) -> None:
         "code": "J01C",
         "name": "penicilină",
         "criticality": "high",
-        "verification": "confirmed",
         "reaction": "urticarie",
     }
     told = {"status": "LISTED", "allergies": [penicillin]}
