@@ -130,6 +130,8 @@ class _Words(NamedTuple):
     """Before one unit of time, and before several."""
     lasting: str
     as_needed: str
+    point: str
+    """Before the tenths (CLDR's decimal symbol)."""
 
 
 _WORDS: dict[Language, _Words] = {
@@ -145,6 +147,7 @@ _WORDS: dict[Language, _Words] = {
         ("every", "every"),
         "for",
         "as needed",
+        ".",
     ),
     "ro": _Words(
         {
@@ -158,6 +161,7 @@ _WORDS: dict[Language, _Words] = {
         ("pe", "la fiecare"),
         "timp de",
         "la nevoie",
+        ",",
     ),
     "id": _Words(
         {
@@ -171,6 +175,7 @@ _WORDS: dict[Language, _Words] = {
         ("per", "setiap"),
         "selama",
         "bila perlu",
+        ",",
     ),
 }
 
@@ -181,8 +186,9 @@ def directions(content: Content, language: Language) -> str:
     several = _counted(timing.frequency, words.times[1], language)
     often = words.times[0] if timing.frequency == 1 else f"{words.before}{several}"
     every = words.every[timing.period > 1]
+    dose = f"{content.dose.value.normalize():f}".replace(".", words.point)
     parts = [
-        f"{content.dose.value.normalize():f} {content.dose.unit}",
+        f"{dose} {content.dose.unit}",
         f"{often} {every} {_span(timing.period, timing.unit, language, one_is_said=False)}",
         f"{words.lasting} {_span(duration.value, duration.unit, language)}",
     ]
