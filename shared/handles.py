@@ -16,6 +16,7 @@ from shared.outbox import Outbox
 __all__ = ["connected", "database", "install", "outbox", "vault"]
 
 _databases: dict[str, Database] = {}
+_publishers: dict[tuple[str, str | None], Publisher] = {}
 _vaults: dict[str, Vault] = {}
 _lock = Lock()
 _EMBEDDED_LEASE_S = 0.8
@@ -29,12 +30,20 @@ def database(service: str) -> Database:
             found = _databases.get(service)
             if found is None:
                 settings = config()
-                bus = publisher(settings.bus_url, poke_socket=settings.bus_poke_socket)
+                bus = _publisher(settings.bus_url, settings.bus_poke_socket)
                 # The embedded schedule ticks each second: a short lease mends a crash within two.
                 lease = _EMBEDDED_LEASE_S if settings.env == "embedded" else None
                 box = Outbox(service, bus, lease_s=lease)
                 found = Database(settings.database_url(service), outbox=box)
                 _databases[service] = found
+    return found
+
+
+def _publisher(url: str, poke_socket: str | None) -> Publisher:
+    """One for all services of this process: each holds a connection for every thread."""
+    found = _publishers.get((url, poke_socket))
+    if found is None:
+        found = _publishers[url, poke_socket] = publisher(url, poke_socket=poke_socket)
     return found
 
 
