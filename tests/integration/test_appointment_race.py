@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from threading import Barrier
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from shared.clocks import clock
 from tests.appointment_stack import DAYS, AppointmentStack, Clinic, shift
+
+T = TypeVar("T")
 
 CLIENTS = 200
 THREADS = 50
@@ -43,11 +45,11 @@ def clinic(stack: AppointmentStack) -> Clinic:
 ALWAYS = [shift(day, "00:00", "24:00") for day in DAYS]
 
 
-def race(stack: AppointmentStack, work: Callable[[int], int], clients: int = CLIENTS) -> list[int]:
+def race(stack: AppointmentStack, work: Callable[[int], T], clients: int = CLIENTS) -> list[T]:
     """What ``work`` returns for each of so many clients, who all begin at once."""
     start = Barrier(THREADS)
 
-    def client(number: int) -> int:
+    def client(number: int) -> T:
         if number < THREADS:
             start.wait(timeout=60)
         return work(number)
@@ -175,3 +177,68 @@ def test_two_series_that_meet(stack: AppointmentStack, clinic: Clinic) -> None:
     assert {201: 1, 409: THREADS - 1} == Counter(statuses)
     rows = stack.rows("select count(*) as n from appointments where practitioner_id = :p", p=doctor)
     assert [{"n": 6}] == rows
+
+
+def test_repeated_bookings_race_too(stack: AppointmentStack, clinic: Clinic) -> None:
+    """Everybody sends a booking four times at once with one Idempotency-Key: nobody gets two, and
+    whoever got one is answered with the same each time, or told to wait for the answer."""
+    doctor, kind, ten = clinic.practitioner(ALWAYS), clinic.type(30), tomorrow()
+    people = CLIENTS // 4
+    patients = [stack.patient() for _ in range(people)]
+    answers: dict[int, list[tuple[int, Any]]] = {number: [] for number in range(people)}
+
+    def book(number: int) -> int:
+        who = number // 4
+        order = stack.order(patients[who], doctor, kind, ten + QUARTER * (who % 20))
+        answer = stack.send("POST", "", order, by=clinic.desk, key=f"race-{patients[who]}")
+        answers[who].append((answer.status_code, answer.get_json()))
+        return answer.status_code
+
+    assert {201, 409} == set(race(stack, book))
+    rows = stack.rows("select patient_id from appointments where practitioner_id = :p", p=doctor)
+    assert len(rows) == len({row["patient_id"] for row in rows})
+    for who, told in answers.items():
+        made = [body["appointment_id"] for status, body in told if status == 201]
+        assert bool(made) == (patients[who] in {row["patient_id"] for row in rows})
+        assert 1 >= len(set(made))
+        types = {body["type"].rpartition(":")[2] for status, body in told if status == 409}
+        assert types <= ({"idempotency-in-progress"} if made else types)
+
+
+def test_series_and_moves_meet(stack: AppointmentStack, clinic: Clinic) -> None:
+    """A series is cancelled while its appointments are moved and cancelled one by one: it is
+    cancelled whole, without a version that anybody named being in the way."""
+    doctor, kind, ten = clinic.practitioner(ALWAYS), clinic.type(30), tomorrow()
+    for _ in range(3):
+        more = {"frequency": "WEEKLY", "count": 6}
+        order = stack.order(stack.patient(), doctor, kind, ten, **more)
+        series = stack.made("POST", "/series", order, by=clinic.desk)
+        booked = series["booked"]
+
+        def change(
+            number: int, series_id: str = series["series_id"], booked: Any = booked
+        ) -> tuple[str, int]:
+            one = booked[number % 6]
+            path = f"/{one['appointment_id']}"
+            if number % 5 == 0:
+                what, path, body = "series", f"/series/{series_id}/cancel", {}
+            elif number % 2:
+                what, path, body = "cancel", f"{path}/cancel", {}
+            else:
+                what, path = "move", f"{path}/reschedule"
+                moved = datetime.fromisoformat(booked[(number + 1) % 6]["starts_at"])
+                body = {"starts_at": (moved + QUARTER * (number % 3)).isoformat()}
+            answer = stack.send("POST", path, body, by=clinic.desk, match=1)
+            return what, answer.status_code
+
+        found = set(race(stack, change, THREADS))
+        assert found <= {
+            *(("series", status) for status in (200, 404)),
+            *(("cancel", status) for status in (200, 404, 409, 412)),
+            *(("move", status) for status in (200, 404, 409, 412)),
+        }
+        left = stack.rows(
+            "select 1 from slots_taken where practitioner_id = :p and kind = 'APPOINTMENT'",
+            p=doctor,
+        )
+        assert [] == left
