@@ -50,14 +50,19 @@ class Past:
 
     def each(self, work: Callable[[list[Patient]], R]) -> Iterator[tuple[Portion, R]]:
         """``work`` for all people, some at a time, with its answer."""
-        processes = min(4, os.cpu_count() or 1)
+        portions = [
+            self._people[at : at + _PORTION] for at in range(0, len(self._people), _PORTION)
+        ]
+        if len(portions) == 1:
+            yield portions[0], _run(work, portions[0], self._desks, self._day)
+            return
+        processes = min(len(portions), 4, os.cpu_count() or 1)
         # Not by fork: a connection must not be in two processes.
         with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-            waiting: dict[Future[R], Portion] = {}
-            for at in range(0, len(self._people), _PORTION):
-                portion = self._people[at : at + _PORTION]
-                done = pool.submit(_run, work, portion, self._desks, self._day)
-                waiting[done] = portion
+            waiting: dict[Future[R], Portion] = {
+                pool.submit(_run, work, portion, self._desks, self._day): portion
+                for portion in portions
+            }
             try:
                 for done in as_completed(waiting):
                     yield waiting[done], done.result()

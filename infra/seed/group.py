@@ -243,7 +243,8 @@ class Group:
 def told(what: str, whom: str, of: int, steps: Iterable[int]) -> float:
     """Go through ``steps``, each of which does so many of ``of``, with a line of progress now and
     then; how many seconds it took."""
-    started, shown, done = time.monotonic(), 0.0, 0
+    started = shown = time.monotonic()
+    done = 0
     terminal = sys.stdout.isatty()
     for step in steps:
         done += step
