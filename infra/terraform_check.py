@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +26,46 @@ _MIRROR = ROOT.parent / "shared" / "tools" / "tfstub" / "setup.sh"
 _MIRRORED = ROOT / ".local" / "tfstub"
 
 
-def main() -> int:
-    """The exit code of the first step that fails, or 0."""
-    environment = {**os.environ, "TF_DATA_DIR": str(ROOT / ".local" / "terraform")}
-    if not Path(environment.get("TF_CLI_CONFIG_FILE", "-")).exists() and _MIRROR.exists():
-        environment["TF_CLI_CONFIG_FILE"] = _mirror()
-    for step in (
-        ("fmt", "-check", "-recursive", "-diff"),
-        ("init", "-backend=false", "-input=false", "-no-color"),
-        ("validate", "-no-color"),
-    ):
-        done = subprocess.run(
-            ("terraform", *step),
-            cwd=_TERRAFORM,
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+_INIT = ("init", "-backend=false", "-input=false", "-no-color")
+_OUT_OF_REACH = ("Failed to query available provider packages", "Failed to install provider")
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """The exit code of the first step that fails, or 0.
+
+    With ``--provider``: only whether the provider can be had, 3 if neither the registry nor a
+    mirror is in reach.
+    """
+    environment = _environment()
+    if "--provider" in arguments:
+        done = _ran(environment, _INIT)
+        return 3 if any(words in done.stderr for words in _OUT_OF_REACH) else 0
+    for step in (("fmt", "-check", "-recursive", "-diff"), _INIT, ("validate", "-no-color")):
+        done = _ran(environment, step)
         if done.returncode:
-            print(done.stdout, file=sys.stderr)
+            print(done.stdout, done.stderr, file=sys.stderr)
             return done.returncode
     return _test(environment)
+
+
+def _environment() -> dict[str, str]:
+    found = {**os.environ, "TF_DATA_DIR": str(ROOT / ".local" / "terraform")}
+    if not Path(found.get("TF_CLI_CONFIG_FILE", "-")).exists():
+        found.pop("TF_CLI_CONFIG_FILE", None)  # terraform would not start
+        if _MIRROR.exists():
+            found["TF_CLI_CONFIG_FILE"] = _mirror()
+    return found
+
+
+def _ran(environment: Mapping[str, str], step: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ("terraform", *step),
+        cwd=_TERRAFORM,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _test(environment: Mapping[str, str]) -> int:
@@ -116,4 +134,4 @@ def _mirror() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
