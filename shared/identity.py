@@ -50,6 +50,13 @@ class Caller:
     session: UUID | None = None
     service: str | None = None
 
+    @property
+    def person(self) -> UUID:
+        """Who makes it, where the route lets in people only."""
+        if self.kind != "person" or self.id is None:
+            raise AssertionError("the routes let in people only")
+        return self.id
+
     def is_owner(self, person: UUID) -> bool:
         """Is this the very person?"""
         return self.kind == "person" and self.id == person

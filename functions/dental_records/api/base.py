@@ -21,7 +21,6 @@ __all__ = [
     "Reason",
     "api",
     "may_read",
-    "writer",
 ]
 
 api = Api("dental_records", prefix="/api/dental-records")
@@ -43,13 +42,6 @@ class EnteredInError(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Reason
-
-
-def writer(caller: Caller) -> UUID:
-    """The person who writes."""
-    if caller.id is None:
-        raise AssertionError("only people write in charts")
-    return caller.id
 
 
 def may_read(caller: Caller, patient_id: UUID) -> None:

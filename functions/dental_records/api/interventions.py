@@ -16,7 +16,6 @@ from functions.dental_records.api.base import (
     Reason,
     api,
     may_read,
-    writer,
 )
 from functions.dental_records.domain.chart import (
     Intervention,
@@ -184,7 +183,7 @@ class InterventionQuery(PageQuery):
 )
 def perform(patient_id: UUID, body: PerformIntervention, caller: Caller) -> Reply[InterventionOut]:
     """Record what was done. Who adds at the same time is written behind it, or before."""
-    done = body.intervention(body.performer_id or writer(caller))
+    done = body.intervention(body.performer_id or caller.person)
     written = writing.perform(patient_id, done, body.performed_at, body.treatment_item_id)
     path = f"{api.prefix}/{patient_id}/interventions/{written.record.id}"
     return Reply(InterventionOut.of(written.record), location=path, etag=written.version)
@@ -236,7 +235,7 @@ def correct_intervention(
 ) -> Reply[InterventionOut]:
     """Say what an intervention should have said; what it said stays in the teeth's histories.
     If-Match is the chart's version: somebody else who wrote in it meanwhile makes this 412."""
-    done = body.intervention(writer(caller))
+    done = body.intervention(caller.person)
     written = writing.correct_intervention(patient_id, intervention_id, if_match, done, body.reason)
     return Reply(InterventionOut.of(written.record), etag=written.version)
 

@@ -16,7 +16,6 @@ from functions.dental_records.api.base import (
     Reason,
     api,
     may_read,
-    writer,
 )
 from functions.dental_records.domain.chart import Problem, ProblemRecord, Status
 from functions.dental_records.service import codes, reading, writing
@@ -124,7 +123,7 @@ class ProblemQuery(PageQuery):
 )
 def diagnose(patient_id: UUID, body: DiagnoseProblem, caller: Caller) -> Reply[ProblemOut]:
     """Record a problem. Who adds at the same time is written behind it, or before."""
-    problem = body.problem(body.diagnosed_by or writer(caller))
+    problem = body.problem(body.diagnosed_by or caller.person)
     written = writing.diagnose(patient_id, problem, body.diagnosed_at)
     path = f"{api.prefix}/{patient_id}/problems/{written.record.id}"
     return Reply(_out(written), location=path, etag=written.version)
@@ -168,7 +167,7 @@ def correct_problem(
 ) -> Reply[ProblemOut]:
     """Say what a problem should have said; what it said stays in the tooth's history. If-Match is
     the chart's version: somebody else who wrote in it meanwhile makes this 412."""
-    problem = body.problem(writer(caller))
+    problem = body.problem(caller.person)
     written = writing.correct_problem(patient_id, problem_id, if_match, problem, body.reason)
     return Reply(_out(written), etag=written.version)
 

@@ -78,7 +78,7 @@ def create(
         key = vault("treatment").new_subject(tx, patient_id)
         plans.insert(tx, treatment_id, patient_id, clinic_id=clinic_id, currency=currency)
         plans.add_version(
-            tx, key, treatment_id, patient_id, plan_version=1, plan=plan, made_by=_person(by)
+            tx, key, treatment_id, patient_id, plan_version=1, plan=plan, made_by=by.person
         )
         items.offer(tx, treatment_id, patient_id, plan.items())
         audit.record(tx, patient_id, "create", _WHAT)
@@ -129,7 +129,7 @@ def revise(
             patient_id,
             plan_version=following,
             plan=plan,
-            made_by=_person(by),
+            made_by=by.person,
         )
         items.offer(tx, treatment_id, patient_id, plan.items())
         new = plans.change(tx, treatment_id, status="OFFERED", plan_version=following)
@@ -228,7 +228,7 @@ def _keep_decision(tx: Tx, row: Row, status: Status, consent: Consent, by: Calle
         row,
         consent.decision,
         how="PAPER" if paper else "PATIENT",
-        by=_person(by),
+        by=by.person,
         at=consent.signed_at or clock().now(),
         note=key.seal("note", consent.note),
     )
@@ -291,9 +291,3 @@ def _completed(row: Row) -> TreatmentCompleted:
 
 def _moment(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _person(by: Caller) -> UUID:
-    if by.id is None:
-        raise AssertionError("the routes let in people only")
-    return by.id

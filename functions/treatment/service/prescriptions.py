@@ -80,7 +80,7 @@ def issue(wanted: Wanted, by: Caller) -> Issued:
 
     Raises AllergyConflict, AllergiesUnknown, NotFound, PersonErased, Unavailable.
     """
-    person = _person(by)
+    person = by.person
     must_be_patient("treatment", wanted.patient_id)
     for _ in range(_LOOKS):
         told = ask_if_needed(wanted.patient_id, person)
@@ -115,7 +115,7 @@ def cancel(prescription_id: UUID, reason: str, by: Caller) -> Issued:
         if row["status"] != "ISSUED":
             raise NotIssued
         sealed = prescriptions.key_of(row).seal("cancel_reason", reason)
-        prescriptions.cancel(tx, prescription_id, by=_person(by), reason=sealed)
+        prescriptions.cancel(tx, prescription_id, by=by.person, reason=sealed)
         audit.record(tx, patient_id, "write", "prescription, cancelled")
         return _read(prescriptions.show(tx, prescription_id, me=by.id, everything=True))
 
@@ -226,9 +226,3 @@ def _read(row: Row | None) -> Issued:
         prescriptions.read_override(row, key),
         key.unseal("cancel_reason", row["cancel_reason"]),
     )
-
-
-def _person(by: Caller) -> UUID:
-    if by.id is None:
-        raise AssertionError("the routes let in people only")
-    return by.id
