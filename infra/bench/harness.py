@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
-__all__ = ["Checks", "Figure", "Target", "interleave", "percentile", "spread"]
+__all__ = ["ROUNDS", "Checks", "Figure", "Target", "interleave", "percentile", "spread"]
 
 ROUNDS = 5
 
