@@ -215,3 +215,30 @@ def test_instances_whose_clocks_differ(
         offer_freed_slots()
     taken = stack.rows("select patient_id from slots_taken where practitioner_id = :d", d=doctor)
     assert [two["patient_id"]] == [str(row["patient_id"]) for row in taken]
+
+
+def test_many_who_wait_for_what_is_gone_cost_nothing(
+    stack: AppointmentStack, clinic: Clinic, time: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot that was freed and booked again is looked at every few minutes: that is a handful of
+    statements, however many wait for it."""
+    from functions.appointment.service import offers
+    from shared.tx import Tx
+
+    doctor, kind = clinic.practitioner(), clinic.type()
+    appointment = visit(stack, clinic, doctor, kind)
+    cancel(stack, clinic, appointment)
+    visit(stack, clinic, doctor, kind)
+    wishes = [waits(stack, clinic, kind) for _ in range(20)]
+    (freed,) = stack.rows("select * from waitlist_slots where practitioner_id = :d", d=doctor)
+    time.advance(timedelta(minutes=6))
+    exchanges: list[int] = []
+    send = Tx._send
+
+    def counted(self: Tx, batch: Any) -> Any:
+        exchanges.append(len(batch))
+        return send(self, batch)
+
+    monkeypatch.setattr(Tx, "_send", counted)
+    assert 0 == offers._look(freed["freed_id"])
+    assert len(wishes) > len(exchanges)

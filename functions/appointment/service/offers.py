@@ -10,11 +10,13 @@ nobody is asked about is free like any other: it is held only while somebody dec
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from functions.appointment.domain.hours import Span
+from functions.appointment.domain.hours import Span, minus
+from functions.appointment.domain.slots import Busy
 from functions.appointment.domain.waitlist import NOTICE, expiry, placement
 from functions.appointment.service.links import offer_link
 from functions.appointment.store import availability, holds, offers, settings, slots, wishes
@@ -152,9 +154,29 @@ def _open(tx: Tx, freed: _Freed) -> list[Row]:
 
 def _ask(tx: Tx, freed: _Freed) -> list[datetime]:
     """Offer what is free of the freed time, the first first; when these offers expire."""
-    wanted = wishes.waiting(tx, freed.clinic_id, freed.practitioner_id, freed.span)
-    made = (_offer(tx, freed, wish) for wish in wanted)
-    return [expires_at for expires_at in made if expires_at is not None]
+    made: list[datetime] = []
+    left = _left(tx, freed)
+    for wish in wishes.waiting(tx, freed.clinic_id, freed.practitioner_id, freed.span):
+        # Hundreds may wait for what was booked again long ago: that costs no look at each.
+        if not _placed(freed, wish, left, Busy(), timedelta(minutes=wish["duration_minutes"])):
+            continue
+        expires_at = _offer(tx, freed, wish)
+        if expires_at is not None:
+            made.append(expires_at)
+            left = _left(tx, freed)
+    return made
+
+
+def _left(tx: Tx, freed: _Freed) -> list[Span]:
+    return minus([freed.span], slots.taken(tx, freed.practitioner_id, freed.span))
+
+
+def _placed(
+    freed: _Freed, wish: Row, work: Sequence[Span], busy: Busy, duration: timedelta
+) -> Span | None:
+    refused = {datetime.fromisoformat(start) for start in wish["offered"]}
+    windows = spans(wish["windows"])
+    return placement(freed.span, windows, work, busy, duration, now=freed.now, refused=refused)
 
 
 def _offer(tx: Tx, freed: _Freed, wish: Row) -> datetime | None:
@@ -163,15 +185,8 @@ def _offer(tx: Tx, freed: _Freed, wish: Row) -> datetime | None:
     schedule = availability.read(tx, asked, window)
     if schedule is None or not schedule.bookable:
         return None
-    found = placement(
-        freed.span,
-        spans(wish["windows"]),
-        schedule.work,
-        availability.busy(tx, asked, schedule, window),
-        schedule.duration,
-        now=freed.now,
-        refused={datetime.fromisoformat(start) for start in wish["offered"]},
-    )
+    busy = availability.busy(tx, asked, schedule, window)
+    found = _placed(freed, wish, schedule.work, busy, schedule.duration)
     if found is None:
         return None
     try:

@@ -17,7 +17,7 @@ from functions.appointment.domain.hours import Span
 from shared.db import Row, Tx
 from shared.wire import Statement
 
-__all__ = ["Kind", "Slot", "alone", "release", "release_all", "slot_of", "take"]
+__all__ = ["Kind", "Slot", "alone", "release", "release_all", "slot_of", "take", "taken"]
 
 Kind = Literal["APPOINTMENT", "OFFER"]
 
@@ -91,6 +91,20 @@ def release_all(tx: Tx, patient_id: UUID) -> list[Slot]:
         patient_id=patient_id,
     )
     return [slot_of(row) for row in rows]
+
+
+def taken(tx: Tx, practitioner_id: UUID, span: Span) -> list[Span]:
+    """When the practitioner has no time within ``span``."""
+    rows = tx.all(
+        "select starts_at, ends_at from slots_taken"
+        " where int8range(practitioner_key, practitioner_key, '[]')"
+        "       && int8range(slot_key(:practitioner_id), slot_key(:practitioner_id), '[]')"
+        "   and tstzrange(starts_at, ends_at) && tstzrange(:since, :until)",
+        practitioner_id=practitioner_id,
+        since=span.start,
+        until=span.end,
+    )
+    return [Span(row["starts_at"], row["ends_at"]) for row in rows]
 
 
 def slot_of(row: Row) -> Slot:

@@ -60,7 +60,7 @@ _LISTING = (
 
 # In the order in which they are offered the slot: domain/waitlist.py says why it is this one.
 _WAITING = f"""
-select w.wish_id, w.patient_id, w.type_id, {stretches.SHOWN},
+select w.wish_id, w.patient_id, w.type_id, {stretches.SHOWN}, t.duration_minutes,
        (select coalesce(jsonb_agg(o.starts_at), '[]') from waitlist_offers o
          where o.patient_id = w.patient_id and o.practitioner_id = :practitioner_id
            and o.starts_at >= :starts_at and o.starts_at < :ends_at) as offered
@@ -140,7 +140,8 @@ def listing(
 
 def waiting(tx: Tx, clinic_id: UUID, practitioner_id: UUID, freed: Span) -> list[Row]:
     """Whoever may get a slot of the practitioner within ``freed``, the first first: wish_id,
-    patient_id, type_id, windows, offered (starts that the patient was offered before)."""
+    patient_id, type_id, duration_minutes, windows, offered (starts that the patient was offered
+    before)."""
     return tx.all(
         _WAITING,
         clinic_id=clinic_id,
