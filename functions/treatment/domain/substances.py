@@ -117,6 +117,12 @@ GROUPS = (
         "N01BA C05AD02 C05AD03 C05AD05 D04AB03 D04AB04 D04AB06 R02AD01 S01HA02 S01HA03 S01HA05",
         "prokain|^bensoka|^tetraka|^ametoka|^novoka|ana?este[st]",
     ),
+    # Epinephrine in a cartridge is kept by a sulfite, which its SmPC (4.3, 4.4) warns of.
+    _group(
+        "vasoconstrictors and their sulfites",
+        "A01AD01 C01CA24 N01BA52 N01BB51 N01BB52 N01BB53 N01BB54 N01BB57 N01BB58 N01BB59",
+        "epinefrin|adrenalin|sulfit",
+    ),
     _group(
         "macrolides",
         "J01FA J01RA D10AF02 S01AA17",
