@@ -18,6 +18,7 @@ from infra.bench import (
     events,
     get_patient,
     latency,
+    lists,
     memory,
     relay,
     report,
@@ -37,6 +38,7 @@ ROWS: Mapping[str, Callable[[Place], list[Figure]]] = {
     "saga": saga.run,
     "duplicates": duplicates.run,
     "search": search.run,
+    "lists": lists.run,
     "erasure": erasure.run,
     "events": events.run,
 }
