@@ -34,6 +34,7 @@ class _Record:
     """A record as the model has it."""
 
     teeth: tuple[str, ...]
+    since: datetime
     linked: tuple[str, ...] = ()
     resolves: bool = False
     error: str | None = None
@@ -113,9 +114,8 @@ def _machine(stack: DentalStack) -> type[RuleBasedStateMachine]:
             finally:
                 self.clocks.__exit__(None, None, None)
 
-        def fact(self, apply: _Step, ago: int = 0) -> None:
-            at = self.world.clock.now() - timedelta(minutes=ago)
-            self.world.facts.append(_Fact(at, apply))
+        def fact(self, apply: _Step, at: datetime | None = None) -> None:
+            self.world.facts.append(_Fact(at or self.world.clock.now(), apply))
             self.world.clock.advance(timedelta(minutes=10))
 
         @rule(target=problems, tooth=st.sampled_from(TEETH), ago=st.integers(0, 25))
@@ -125,7 +125,7 @@ def _machine(stack: DentalStack) -> type[RuleBasedStateMachine]:
                 self.world.patient, tooth=tooth, surfaces=["M"], diagnosed_at=at.isoformat()
             )
             name = str(made["problem_id"])
-            self.fact(lambda model: model.update({name: _Record((tooth,))}), ago)
+            self.fact(lambda model: model.update({name: _Record((tooth,), at)}), at)
             return name
 
         @rule(target=interventions, problem=problems, resolves=st.booleans())
@@ -141,7 +141,7 @@ def _machine(stack: DentalStack) -> type[RuleBasedStateMachine]:
                 resolves=resolves,
             )
             name = str(made["intervention_id"])
-            done = _Record(record.teeth, (problem,), resolves)
+            done = _Record(record.teeth, self.world.clock.now(), (problem,), resolves)
             self.fact(lambda model: model.update({name: done}))
             return name
 
@@ -153,17 +153,22 @@ def _machine(stack: DentalStack) -> type[RuleBasedStateMachine]:
                 {"tooth": tooth, "surfaces": ["D"], "code": "K02.5", "reason": "moved"},
                 match=len(self.world.facts),
             )
-            wrong = self.world.model(len(self.world.facts))[problem].error is not None
+            record = self.world.model(len(self.world.facts))[problem]
+            wrong = record.error is not None
             assert (409 if wrong else 200) == answer.status_code
             if not wrong:
                 self.fact(
-                    lambda model: model.update({problem: replace(model[problem], teeth=(tooth,))})
+                    lambda model: model.update({problem: replace(model[problem], teeth=(tooth,))}),
+                    record.since,
                 )
 
         def take_back(self, kind: str, name: str) -> None:
             path = f"/{self.world.patient}/{kind}/{name}/entered-in-error"
             stack.ok("POST", path, {"reason": "an error"}, match=len(self.world.facts))
-            self.fact(lambda model: model.update({name: replace(model[name], error="an error")}))
+            since = self.world.model(len(self.world.facts))[name].since
+            self.fact(
+                lambda model: model.update({name: replace(model[name], error="an error")}), since
+            )
 
         @rule(problem=problems)
         def take_back_problem(self, problem: str) -> None:

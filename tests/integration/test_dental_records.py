@@ -180,6 +180,26 @@ def test_the_chart_of_a_time(stack: DentalStack) -> None:
     assert 2 == stack.chart(patient)["version"]
 
 
+def test_an_error_is_true_of_no_day(stack: DentalStack) -> None:
+    """A chart of the past shows what is known to be wrong as such, and where it was corrected what
+    is right; what was held to be so then can be told."""
+    patient = stack.registered()
+    ago = datetime.now(UTC) - timedelta(days=2)
+    then = quote((ago + timedelta(hours=1)).isoformat())
+    wrong = stack.diagnosed(patient, diagnosed_at=ago.isoformat())["problem_id"]
+    moved = stack.diagnosed(patient, diagnosed_at=ago.isoformat())["problem_id"]
+    held = quote(datetime.now(UTC).isoformat())
+    path = f"/{patient}/problems"
+    stack.ok("POST", f"{path}/{wrong}/entered-in-error", {"reason": "another's"}, match=2)
+    stack.ok("PUT", f"{path}/{moved}", {**CARIES, "tooth": "17", "reason": "it was 17"}, match=3)
+    known = stack.chart(patient, f"?as_of={then}")["problems"]
+    assert [("ENTERED_IN_ERROR", "16"), ("ACTIVE", "17")] == [
+        (each["status"], each["tooth"]) for each in known
+    ]
+    believed = stack.chart(patient, f"?as_of={then}&known_at={held}")["problems"]
+    assert [("ACTIVE", "16")] * 2 == [(each["status"], each["tooth"]) for each in believed]
+
+
 def test_what_contradicts_itself_is_refused(stack: DentalStack) -> None:
     """Impossible teeth, surfaces, codes, groups and times are 422 and say where."""
     patient = stack.registered()

@@ -98,7 +98,7 @@ class ToothChange(BaseModel):
 
     version: int
     at: datetime
-    """Since when it is so."""
+    """Since when it is so; of a correction: since what it corrects is."""
     recorded_at: datetime
     by: UUID | None
     what: What

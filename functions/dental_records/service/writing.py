@@ -78,7 +78,8 @@ class Written(Generic[R]):
 
 @dataclass(frozen=True)
 class _Change(Generic[R]):
-    """What is to be added: since when it is so, what it makes of the chart, and who is told."""
+    """What is to be added: since when it is so, a correction since what it corrects is; what it
+    makes of the chart, and who is told."""
 
     fact: Fact
     since: datetime
@@ -139,13 +140,12 @@ def correct_problem(
 
     def decide(chart: Chart, version: int) -> _Change[ProblemRecord]:
         old = _standing(chart.problems.get(problem_id))
-        since = _now(old)
         right = replace(problem, diagnosed_by=old.problem.diagnosed_by)
-        record = replace(old, problem=right, version=version, changed_at=since)
+        record = replace(old, problem=right, version=version, changed_at=clock().now())
         fact = ProblemCorrected(problem_id=problem_id, problem=right, reason=reason)
         event = _corrected(patient_id, "problem", old)
         after = chart.with_problem(record)
-        return _Change(fact, since, record, after, event, "tooth problem")
+        return _Change(fact, old.since, record, after, event, "tooth problem")
 
     return _write(patient_id, decide, seen)
 
@@ -159,15 +159,14 @@ def correct_intervention(
     def decide(chart: Chart, version: int) -> _Change[InterventionRecord]:
         old = _standing(chart.interventions.get(intervention_id))
         _links(chart, done)
-        since = _now(old)
         right = replace(done, performer_id=old.intervention.performer_id)
-        record = replace(old, intervention=right, version=version, changed_at=since)
+        record = replace(old, intervention=right, version=version, changed_at=clock().now())
         fact = InterventionCorrected(
             intervention_id=intervention_id, intervention=right, reason=reason
         )
         event = _corrected(patient_id, "intervention", old)
         after = chart.with_intervention(record)
-        return _Change(fact, since, record, after, event, "tooth intervention")
+        return _Change(fact, old.since, record, after, event, "tooth intervention")
 
     return _write(patient_id, decide, seen)
 
@@ -188,12 +187,11 @@ def mark(
 
     def decide(chart: Chart, version: int) -> _Change[Any]:
         old = _standing(_record(chart, kind, record_id))
-        since = _now(old)
-        after = chart.without(kind, record_id, version, since, reason)
+        after = chart.without(kind, record_id, version, clock().now(), reason)
         fact = RecordEnteredInError(record_id=record_id, record=kind, reason=reason)
         event = _corrected(patient_id, kind, old, in_error=True)
         record = _record(after, kind, record_id)
-        return _Change(fact, since, record, after, event, f"tooth {kind}")
+        return _Change(fact, old.since, record, after, event, f"tooth {kind}")
 
     return _write(patient_id, decide, seen)
 
@@ -236,11 +234,6 @@ def _since(at: datetime | None, field: str) -> datetime:
         detail = "What is to come is no fact yet"
         raise Invalid(errors=[{"pointer": f"/{field}", "detail": detail}])
     return now if at is None else min(at, now)
-
-
-def _now(old: ProblemRecord | InterventionRecord) -> datetime:
-    """A correction never comes before what it corrects, whoever's clock was ahead."""
-    return max(clock().now(), old.changed_at)
 
 
 def _standing(record: R | None) -> R:

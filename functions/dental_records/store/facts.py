@@ -1,8 +1,9 @@
 """A patient's tooth chart as facts: what was found and done, and what of it was wrong.
 
 All that tells of the patient is sealed with the patient's key: deleting that erases the chart.
-Since when something is so is the fact's ``effective_at``; a correction has its own, so that a
-chart of the past is the one of that time.
+Since when something is so is the fact's ``effective_at``. A correction has that of what it
+corrects, so that a chart of the past shows what is known today of that time; what was held to be so
+then is asked for by when it was known.
 """
 
 from __future__ import annotations
@@ -99,10 +100,12 @@ def stream(patient_id: UUID) -> Stream:
 
 def then(chart: Chart, event: Recorded) -> Chart:
     """``chart`` after one fact more; empty when the patient was erased."""
-    fact, version, at = event.fact, event.version, event.effective_at
+    fact, version, since, at = event.fact, event.version, event.effective_at, event.recorded_at
     match fact:
         case ProblemDiagnosed():
-            return chart.with_problem(ProblemRecord(fact.problem_id, fact.problem, at, version, at))
+            return chart.with_problem(
+                ProblemRecord(fact.problem_id, fact.problem, since, version, at)
+            )
         case ProblemCorrected():
             old = chart.problems[fact.problem_id]
             return chart.with_problem(
@@ -111,7 +114,9 @@ def then(chart: Chart, event: Recorded) -> Chart:
         case InterventionPerformed():
             item = fact.treatment_item_id
             return chart.with_intervention(
-                InterventionRecord(fact.intervention_id, fact.intervention, at, version, at, item)
+                InterventionRecord(
+                    fact.intervention_id, fact.intervention, since, version, at, item
+                )
             )
         case InterventionCorrected():
             was = chart.interventions[fact.intervention_id]

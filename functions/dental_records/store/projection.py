@@ -44,7 +44,7 @@ _intervention = TypeAdapter(Intervention)
 
 _DIAGNOSED = """
 insert into {table} (problem_id, patient_id, tooth, since, version, changed_at, record)
-values (:id, :patient, :tooth, :since, :version, :since, :record)
+values (:id, :patient, :tooth, :since, :version, :at, :record)
 """
 _PROBLEM_CORRECTED = """
 update {table} set tooth = :tooth, version = :version, changed_at = :at, record = :record
@@ -54,7 +54,7 @@ _PERFORMED = """
 insert into {table} (intervention_id, patient_id, teeth, problem_ids, resolves, lots,
                      treatment_item_id, since, version, changed_at, record)
 values (:id, :patient, :teeth::text[], :problems::uuid[], :resolves, :lots::bytea[],
-        :item::uuid, :since, :version, :since, :record)
+        :item::uuid, :since, :version, :at, :record)
 """
 _INTERVENTION_CORRECTED = """
 update {table}
@@ -78,7 +78,7 @@ def _apply(tx: Tx, event: Recorded, problems: Side) -> Iterable[Statement]:
     if event.erased:
         return ()
     fact, interventions = event.fact, Side(problems.of("tooth_interventions"))
-    values: dict[str, Any] = {"version": event.version, "at": event.effective_at}
+    values: dict[str, Any] = {"version": event.version, "at": event.recorded_at}
     key = tx.keys[event.id]
     match fact:
         case ProblemDiagnosed() | ProblemCorrected():
