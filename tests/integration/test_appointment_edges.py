@@ -130,8 +130,8 @@ def test_every_change_names_its_version(stack: AppointmentStack) -> None:
 def test_no_log_has_what_was_written(
     stack: AppointmentStack, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Notes and reasons are in no log line, no refusal and no table, whatever becomes of the request;
-    only the message that tells a patient why a request was declined says why."""
+    """Notes and reasons are in no log line, no refusal and no table, whatever becomes of them; only
+    the message that tells a patient why a request was declined says why."""
     clinic, secret = Clinic(stack, "UTC"), "pregnant since May"
     visit = Visit(clinic, NOW + 33 * HOUR, note=secret)
     order = stack.order(visit.patient, visit.doctor, visit.kind, NOW + 33 * HOUR, note=secret)

@@ -242,3 +242,36 @@ def test_series_and_moves_meet(stack: AppointmentStack, clinic: Clinic) -> None:
             p=doctor,
         )
         assert [] == left
+
+
+@pytest.mark.parametrize("conflicts", ["REFUSE_ALL", "SKIP"])
+def test_a_series_that_loses_one_slot(
+    stack: AppointmentStack, clinic: Clinic, monkeypatch: pytest.MonkeyPatch, conflicts: str
+) -> None:
+    """Somebody books the third week after the series saw that it was free: all of the series is
+    refused, or what is left of it is booked, as was asked."""
+    from functions.appointment.service import series
+
+    doctor, kind, ten = clinic.practitioner(ALWAYS), clinic.type(30), tomorrow()
+    third, tries = ten + timedelta(weeks=2), []
+    faster = stack.order(stack.patient(), doctor, kind, third)
+    place = series.try_place
+
+    def late(*given: Any, **named: Any) -> Any:
+        tries.append(given)
+        if len(tries) == 2:
+            with ThreadPoolExecutor(1) as other:
+                other.submit(stack.made, "POST", "", faster, by=clinic.desk).result()
+                other.submit(stack.db.close).result()
+        return place(*given, **named)
+
+    monkeypatch.setattr(series, "try_place", late)
+    more = {"frequency": "WEEKLY", "count": 4, "conflicts": conflicts}
+    order = stack.order(stack.patient(), doctor, kind, ten, **more)
+    answer = stack.send("POST", "/series", order, by=clinic.desk)
+    assert [third] == [
+        datetime.fromisoformat(one["starts_at"]) for one in answer.get_json()["conflicts"]
+    ]
+    rows = stack.rows("select count(*) as n from slots_taken where practitioner_id = :p", p=doctor)
+    expected = (201, 4) if conflicts == "SKIP" else (409, 1)
+    assert expected == (answer.status_code, rows[0]["n"])
