@@ -187,7 +187,7 @@ TABLE = {
     "POST /api/xrays/{xray_id}/approve": {"dentist", "receptionist"},
     "POST /api/xrays/{xray_id}/reject": {"dentist", "receptionist"},
     "POST /api/xrays/{xray_id}/entered-in-error": {"dentist"},
-    "GET /api/xrays": {"dentist", "owner", "admin"},
+    "GET /api/xrays": {"dentist", "owner"},
     "GET /api/xrays/{xray_id}": SIGNED_IN,
     "GET /api/xrays/{xray_id}/content": SIGNED_IN,
     "GET /api/xrays/{xray_id}/preview": SIGNED_IN,

@@ -73,9 +73,10 @@ def test_a_malformed_window_is_refused(clinic: Clinic, stored: dict[str, Any], q
 
 
 def test_nobody_else_sees_it(clinic: Clinic, stored: dict[str, Any]) -> None:
-    """To another patient and to the desk the image is not there, and no look is on record."""
+    """To another patient, to the desk and to an ADMIN who says nothing of why, the image is not
+    there, and no look is on record."""
     looks = {what: _audited(clinic, what) for what in ("xray", "xray image", "xray preview")}
-    for token in (clinic.other, clinic.desk):
+    for token in (clinic.other, clinic.desk, clinic.admin):
         for end in ("", "/content", "/preview", "/thumbnail"):
             answer = clinic.call("GET", f"/{stored['xray_id']}{end}", token=token)
             assert 404 == answer.status_code
@@ -83,7 +84,12 @@ def test_nobody_else_sees_it(clinic: Clinic, stored: dict[str, Any]) -> None:
     listed = f"?patient_id={clinic.patient_id}"
     assert 403 == clinic.call("GET", listed, token=clinic.other).status_code
     assert 403 == clinic.call("GET", listed, token=clinic.desk).status_code
-    for token in (clinic.patient, clinic.dentist, clinic.admin):
+    assert 403 == clinic.call("GET", listed, token=clinic.admin).status_code
+    stated = {"X-Purpose-Of-Use": "HOPERAT"}
+    for end in (listed, f"/{stored['xray_id']}"):
+        answer = clinic.call("GET", end, token=clinic.admin, headers=stated)
+        assert 200 == answer.status_code
+    for token in (clinic.patient, clinic.dentist):
         answer = clinic.call("GET", f"/{stored['xray_id']}", token=token)
         assert (200, "STORED") == (answer.status_code, (answer.json or {})["state"])
 

@@ -137,6 +137,20 @@ def test_completing_again_changes_nothing(clinic: Clinic) -> None:
     assert data == objects().get(f"xrays/{clinic.patient_id}/{announced['xray_id']}/original")
 
 
+def test_reception_does_not_look_by_completing_again(clinic: Clinic) -> None:
+    """What the image is about is health data: when no client can still be waiting for its answer,
+    reception gets none, however it learned of the image; a dentist does."""
+    image = clinic.completed(raster("PNG"), PNG, note="before the crown")
+    path = f"/{image['xray_id']}/complete"
+    clinic.db.all(
+        "update xrays set expires_at = now() - interval '1 second' where xray_id = :id",
+        id=image["xray_id"],
+    )
+    assert 404 == clinic.call("POST", path).status_code
+    again = clinic.call("POST", path, token=clinic.dentist)
+    assert (200, "before the crown") == (again.status_code, (again.json or {})["note"])
+
+
 def test_completions_at_once_have_one_effect(clinic: Clinic) -> None:
     """Several clients complete the same upload: each gets an answer, one image is stored."""
     xray_id = clinic.uploaded(clinic.dicom())

@@ -14,7 +14,7 @@ from functions.xray.domain.model import NotThere
 from functions.xray.domain.window import Window
 from functions.xray.service import reading
 from shared.access import GROUP, anyone, owner, roles
-from shared.errors import BadRequest, Invalid, NotFound, Unavailable
+from shared.errors import BadRequest, Forbidden, Invalid, NotFound, Unavailable
 from shared.http import Reply
 from shared.identity import Caller
 from shared.pages import Page, PageQuery
@@ -60,8 +60,11 @@ class PreviewQuery(BaseModel):
     problems=[BadRequest],
 )
 def listed(query: ListQuery, caller: Caller) -> Page[Image]:
-    """A patient's images, newest first; the patient sees those that stand in the record."""
+    """A patient's images, newest first; the patient sees those that stand in the record. An ADMIN
+    of the group says what for."""
     whose = viewer(caller)
+    if whose is not None and not caller.is_owner(query.patient_id):
+        raise Forbidden("Say what for: X-Purpose-Of-Use.")
     page = reading.listed(query.patient_id, whose, query)
     items = [Image.of(image, staff=whose is None) for image in page.items]
     return Page(items=items, next_cursor=page.next_cursor)

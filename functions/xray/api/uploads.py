@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from functions.xray.api.base import DESK, Image, api, reply
+from functions.xray.api.base import DESK, Image, api, reply, viewer
 from functions.xray.domain.limits import MAX_SIZE, ImageRefused
 from functions.xray.domain.model import NotThere, NotUploaded, Told
 from functions.xray.domain.signatures import MediaType
@@ -97,8 +97,9 @@ def announce(body: NewXray) -> Reply[Announced]:
 def complete(xray_id: UUID, caller: Caller) -> Reply[Image]:
     """The file is uploaded: it is checked and taken into the record. Completing again, also at
     the same time, changes nothing. A DICOM file that may be about somebody else is HELD until
-    staff has decided; a file that is not accepted is deleted."""
-    return reply(uploads.complete(xray_id, caller.id))
+    staff has decided; a file that is not accepted is deleted. When the upload's URL has ended,
+    only who may look at the image is answered again."""
+    return reply(uploads.complete(xray_id, caller.id, looks=viewer(caller) is None))
 
 
 @api.delete("/{xray_id}", access=DESK, problems=[NotFound, NotThere, StaleVersion])

@@ -93,14 +93,17 @@ def order(wanted: Order) -> tuple[Xray, Signed]:
     return made, signed
 
 
-def complete(xray_id: UUID, caller: UUID | None) -> Xray:
+def complete(xray_id: UUID, caller: UUID | None, *, looks: bool = True) -> Xray:
     """Take what was uploaded into the record, if it is what was announced; or hold it for staff.
 
+    Reception, which never ``looks`` at images, is answered again for as long as uploads take.
     It may be repeated, also at the same time, and after a crash at any point: the image is stored
     once. Raises NotFound, NotUploaded, ImageRefused, Replaced, Unavailable.
     """
     found = _found(xrays.find(database("xray"), xray_id))
     if found.state != "PENDING":
+        if not looks and found.expires_at <= clock().now():
+            raise NotFound("There is no such image.")
         return _shown(xray_id)
     path = model.incoming(found.patient_id, xray_id)
     stat = objects().stat(path)
