@@ -39,7 +39,8 @@ select t.clinic_id, t.active as type_active, t.duration_minutes, t.needs_chair, 
  where t.type_id = :type_id
 """
 
-# What is taken, by whom it concerns. A chair that nobody uses has a row, too.
+# What is taken, by whom it concerns. A chair that nobody uses has a row, too; appointments that
+# follow each other in a chair make one row: a large clinic has thousands in a month.
 _BUSY = """
 select 'PRACTITIONER' as whose, null::uuid as chair_id, starts_at, ends_at
   from slots_taken
@@ -53,13 +54,15 @@ select 'PATIENT', null::uuid, starts_at, ends_at
        && int8range(slot_key(:patient_id::uuid), slot_key(:patient_id::uuid), '[]')
    and tstzrange(starts_at, ends_at) && tstzrange(:since, :until)
 union all
-select 'CHAIR', c.chair_id, s.starts_at, s.ends_at
+select 'CHAIR', c.chair_id, lower(t.span), upper(t.span)
   from chairs c
-  left join slots_taken s
-    on int8range(s.chair_key, s.chair_key, '[]')
-       && int8range(slot_key(c.chair_id), slot_key(c.chair_id), '[]')
-   and tstzrange(s.starts_at, s.ends_at) && tstzrange(:since, :until)
-   and s.chair_id is not null
+  left join lateral (
+    select unnest(range_agg(tstzrange(s.starts_at, s.ends_at))) as span
+      from slots_taken s
+     where int8range(s.chair_key, s.chair_key, '[]')
+           && int8range(slot_key(c.chair_id), slot_key(c.chair_id), '[]')
+       and tstzrange(s.starts_at, s.ends_at) && tstzrange(:since, :until)
+       and s.chair_id is not null) t on true
  where :needs_chair and c.clinic_id = :clinic_id
    and c.active and (:chair_id::uuid is null or c.chair_id = :chair_id::uuid)
 """
