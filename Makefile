@@ -12,7 +12,7 @@ export PORT STACK
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-long check format lock demo seed-data redrive \
 	load-codes restored erasures-replay replay replay-check validate bench audit-verify new-service manifest docs clean \
-	package plan deploy first-admin destroy terraform-check terraform-policies
+	package plan deploy first-admin move-traffic destroy terraform-check terraform-policies
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +65,7 @@ lock: setup ## refresh requirements*.txt from requirements*.in
 demo: setup ## tell a story over HTTP to the running platform; exit 1 if any step misses
 	@$(PY) -m infra.demo
 
-seed-data: setup ## fill the running platform with the volumes of a group of clinics
+seed-data: setup ## [COUNT=10000] fill the running platform with a year of a group of clinics
 	@$(PY) -m infra.seed
 
 redrive: setup ## SERVICE=x [TYPE=Y]: let dead letters take effect; exit 1 if some fail again
@@ -119,6 +119,9 @@ deploy: setup ## [TFVARS=...] deploy to Google Cloud: docs/deploy.md
 
 first-admin: setup ## EMAIL=you@clinic.example: make the deployed platform's first ADMIN
 	@$(PY) -m infra.deploy first-admin --email "$(EMAIL)"
+
+move-traffic: setup ## FROM=europe-west1 TO=us-central1: route to the other region: docs/runbooks
+	@$(PY) -m infra.deploy move-traffic --away "$(FROM)" --to "$(TO)"
 
 destroy: setup ## take a deployment down, after asking
 	@$(PY) -m infra.deploy destroy

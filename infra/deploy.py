@@ -1,4 +1,4 @@
-"""``make plan``, ``make deploy``, ``make first-admin`` and ``make destroy``: the order of things.
+"""``make plan``, ``deploy``, ``first-admin``, ``move-traffic``, ``destroy``: the order of things.
 
 Terraform says what there is (terraform/), these commands say when: the state's bucket and Google's
 own accounts come first, then keys and secrets, then databases, then migrations, and only then do
@@ -16,14 +16,20 @@ from infra.deploy_cloud import Cloud
 from infra.deploy_guard import changes, deletions, summary
 from infra.deploy_secrets import fill, first_admin_password, forget
 from infra.deploy_shell import Failed, Shell, ask
+from infra.deploy_traffic import move
 
 __all__ = ["deploy", "destroy", "first_admin", "main", "plan"]
 
+_COMMANDS = ("plan", "deploy", "first-admin", "move-traffic", "destroy")
 # What must be there before a secret has a value, and before a database can be migrated.
 _FOUNDATION = ("module.security",)
 _STORES = ("module.data", "module.service")
-# What a destroy leaves: it would be refused (a lock on retention), or could not be repented (keys).
-_LEFT = ("google_kms_", "google_logging_project_bucket_config", "google_storage_bucket.ledger")
+# What a destroy leaves: it would be refused (a lock on retention), or could not be repented: no
+# backup is of use without the keys, that of the blind index among the secrets.
+_LEFT = (
+    *("google_kms_", "google_secret_manager_secret.secret"),
+    *("google_logging_project_bucket_config", "google_storage_bucket.ledger"),
+)
 
 
 def plan(cloud: Cloud, targets: Sequence[str] = ()) -> bool:
@@ -81,10 +87,11 @@ def destroy(cloud: Cloud) -> None:
     """Take everything down but keys, ledgers and audit logs. Raises Failed."""
     print(
         "This deletes every database, live view and function of the platform, and everybody's"
-        " records with them.\nKeys, the erasures' ledgers and audit logs stay, and can be removed"
-        " with the project only."
+        " records with them.\nKeys, secrets, the erasures' ledgers and audit logs stay, and can be"
+        " removed with the project only."
     )
     ask(f"Type the project's name to go on ({cloud.project}):", cloud.project)
+    package.main()  # Terraform reads the zips even to delete them
     cloud.init()
     cloud.unprotect()
     kept = [name for name in cloud.state() if any(part in name for part in _LEFT)]
@@ -95,8 +102,10 @@ def destroy(cloud: Cloud) -> None:
 def main(arguments: Sequence[str]) -> int:
     """0 when it is done, 1 with a line of why when it is not."""
     parser = argparse.ArgumentParser(description="Deploy to Google Cloud.")
-    parser.add_argument("command", choices=("plan", "deploy", "first-admin", "destroy"))
+    parser.add_argument("command", choices=_COMMANDS)
     parser.add_argument("--email", help="of the first ADMIN")
+    parser.add_argument("--away", default="", help="the region that is left")
+    parser.add_argument("--to", default="", help="the region that serves from now on")
     given = parser.parse_args(arguments)
     try:
         cloud = Cloud.of_environment(Shell())
@@ -106,6 +115,8 @@ def main(arguments: Sequence[str]) -> int:
             plan(cloud)
         elif given.command == "deploy":
             deploy(cloud)
+        elif given.command == "move-traffic":
+            move(cloud, given.away, given.to)
         elif given.command == "first-admin":
             if not given.email:
                 raise Failed("Say who: make first-admin EMAIL=you@clinic.example")

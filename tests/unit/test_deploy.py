@@ -32,7 +32,10 @@ _OUTPUTS = {
     "terraform console": '"europe-west1"',
     "terraform output -json migrations_database_user": '"migrations@p.iam"',
     "terraform output -json disaster_recovery": '{"home": "away"}',
+    "terraform output -json instances": '["home"]',
     "terraform output -json": '"x"',
+    "gcloud sql instances describe home": '{"replicaNames": ["away"]}',
+    "gcloud projects describe": "42",
     "gcloud secrets versions add": "7",
     "gcloud storage buckets describe": "FAIL",
 }
@@ -98,7 +101,7 @@ def test_a_deployment_goes_in_the_safe_order(tools: Tools) -> None:
             "terraform plan -input=false -out=next.tfplan -target=module.security",
             "gcloud secrets versions add",
             "terraform plan -input=false -out=next.tfplan -target=module.data",
-            "gcloud sql users assign-roles",
+            "gcloud sql users assign-roles migrations@p.iam --instance=home",
             "gcloud run jobs execute auth-migrate",
         )
     ]
@@ -192,13 +195,57 @@ def test_destroying_asks_for_the_name_and_keeps_keys(
         deploy.destroy(_cloud())
     assert not (tools.here / "asked").exists()
     monkeypatch.setattr("builtins.input", lambda _: "p")
-    state = ["module.security.google_kms_crypto_key.location[0]", "module.data.google_sql_user.x"]
+    state = [
+        "module.security.google_kms_crypto_key.location[0]",
+        "module.data.google_sql_database_instance.home[0]",
+    ]
     tools.answer(_OUTPUTS | {"terraform state list": "\n".join(state)})
     deploy.destroy(_cloud())
     commands = [asked for asked, _ in tools.asked]
     assert f"terraform state rm {state[0]}" in commands
     assert tools.index("terraform apply") < tools.index("terraform state rm")
     assert commands[-1].startswith("terraform destroy")
+
+
+def test_destroying_deploys_nothing_first(tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protection is taken off what has it, and no other change that waits is made; the secrets
+    are left with the keys."""
+    monkeypatch.setattr("builtins.input", lambda _: "p")
+    database = 'module.data.google_sql_database_instance.home[""]'
+    function = 'module.region["europe-west1"].google_cloudfunctions2_function.http["auth"]'
+    secret = 'module.security.google_secret_manager_secret.secret["BLIND_INDEX_KEY"]'
+    state = "\n".join([database, function, secret])
+    tools.answer(_OUTPUTS | {"terraform state list": state})
+    deploy.destroy(_cloud())
+    (applied,) = [asked for asked, _ in tools.asked if asked.startswith("terraform apply")]
+    assert f"-var=protect=false -target={database}" in applied
+    assert function not in applied
+    assert f"terraform state rm {secret}" in [asked for asked, _ in tools.asked]
+
+
+def test_a_copy_is_paired_once(tools: Tools) -> None:
+    """A second deployment patches no instance; one whose copy is gone is deployed all the same."""
+    paired = {"replicaNames": ["away"], "replicationCluster": {"failoverDrReplicaName": "p:away"}}
+    patch = "gcloud sql instances patch home --failover-dr-replica-name=away --project=p --quiet"
+    deploy.deploy(_cloud())
+    assert [patch] == [asked for asked, _ in tools.asked if "instances patch" in asked]
+    for told in (paired, {}):
+        (tools.here / "asked").unlink()
+        tools.answer(
+            _OUTPUTS
+            | {"terraform show": '{"resource_changes": []}'}
+            | {"gcloud sql instances describe home": json.dumps(told)}
+        )
+        deploy.deploy(_cloud())
+        assert [] == [asked for asked, _ in tools.asked if "instances patch" in asked]
+
+
+def test_an_old_gcloud_is_found_before_anything_is_made(tools: Tools) -> None:
+    """A command that is needed after the databases is looked for before them."""
+    tools.answer({"gcloud sql users assign-roles --help": "FAIL"} | _OUTPUTS)
+    with pytest.raises(Failed, match="components update"):
+        deploy.deploy(_cloud())
+    assert [] == [asked for asked, _ in tools.asked if "terraform" in asked.split()[0]]
 
 
 def test_a_project_has_to_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
