@@ -129,6 +129,22 @@ def test_a_chair_is_found_while_there_is_one(stack: AppointmentStack) -> None:
     assert found[1] == stack.made("POST", "", order, by=clinic.desk)["chair_id"]
 
 
+def test_a_gap_between_two_in_one_chair_is_free(stack: AppointmentStack) -> None:
+    """Of the only chair's day, somebody else is offered what lies between the appointments in it,
+    and none of their time, however they follow each other."""
+    clinic = Clinic(stack, "Europe/Bucharest")
+    clinic.chair()
+    doctor, other, kind = (
+        clinic.practitioner(),
+        clinic.practitioner(),
+        clinic.type(needs_chair=True),
+    )
+    for start in (NINE + 3 * HALF, NINE, NINE + HALF):
+        booked(stack, clinic, stack.patient(), doctor, kind, start)
+    offered = [slot for slot in stack.slots(other, kind, NOW) if slot < NINE + 5 * HALF]
+    assert [NINE + 2 * HALF, NINE + 4 * HALF, NINE + 4 * HALF + HALF / 2] == offered
+
+
 @pytest.mark.parametrize(
     ("starts", "reason"),
     [
