@@ -151,6 +151,18 @@ def test_reception_does_not_look_by_completing_again(clinic: Clinic) -> None:
     assert (200, "before the crown") == (again.status_code, (again.json or {})["note"])
 
 
+def test_a_completion_does_not_meet_the_sweep(clinic: Clinic) -> None:
+    """When the sweep may begin at any time, nothing is completed any more: it would delete what
+    is just being stored. Shortly after the URL's end it still is."""
+    data = clinic.dicom()
+    late = "update xrays set expires_at = now() - :ago::interval where xray_id = :id"
+    for ago, status, left in (("50 minutes", 409, 204), ("5 minutes", 200, 412)):
+        xray_id = clinic.uploaded(data)
+        clinic.db.all(late, ago=ago, id=xray_id)
+        assert status == clinic.call("POST", f"/{xray_id}/complete").status_code
+        assert left == clinic.call("DELETE", f"/{xray_id}", match=1).status_code
+
+
 def test_completions_at_once_have_one_effect(clinic: Clinic) -> None:
     """Several clients complete the same upload: each gets an answer, one image is stored."""
     xray_id = clinic.uploaded(clinic.dicom())

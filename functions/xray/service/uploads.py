@@ -35,6 +35,9 @@ __all__ = ["GOOD_FOR", "Order", "cancel", "complete", "order", "stored"]
 
 GOOD_FOR = timedelta(hours=1)
 """How long an upload's URL may be used."""
+# And how long after that it may be completed: well before the sweep, which would take away the
+# objects of one that is being completed.
+_TO_COMPLETE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ def complete(xray_id: UUID, caller: UUID | None, *, looks: bool = True) -> Xray:
         if not looks and found.expires_at <= clock().now():
             raise NotFound("There is no such image.")
         return _shown(xray_id)
+    if found.expires_at + _TO_COMPLETE <= clock().now():
+        raise NotUploaded("The time for this upload is over: announce it anew.")
     path = model.incoming(found.patient_id, xray_id)
     stat = objects().stat(path)
     if stat is None:
