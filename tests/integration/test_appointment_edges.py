@@ -12,7 +12,7 @@ import pytest
 from functions.appointment.jobs import remind
 from shared.config import config
 from shared.testing import FrozenClock, frozen
-from shared.tx import Tx
+from shared.wire import Wire
 from tests.appointment_stack import AppointmentStack, Clinic, Visit, person, utc
 
 NOW = utc("2026-03-02T00:00")  # a Monday
@@ -183,24 +183,20 @@ def test_a_list_is_one_statement(stack: AppointmentStack, monkeypatch: pytest.Mo
             stack.made("POST", path, asked, by=clinic.desk)
     url = stack.made("POST", "/calendar", {}, by=person("DENTIST", clinic.id, doctor))["url"]
     sent: list[int] = []
-    send = Tx._send
+    exchange = Wire.exchange
 
-    def counted(self: Tx, batch: Any) -> Any:
-        sent.append(len(batch))
-        return send(self, batch)
+    def counted(self: Wire, *asked: Any, **more: Any) -> Any:
+        sent.append(len(asked))
+        return exchange(self, *asked, **more)
 
-    monkeypatch.setattr(Tx, "_send", counted)
-    asked_all = type(stack.db).all
-    monkeypatch.setattr(
-        type(stack.db), "all", lambda *a, **k: (sent.append(1), asked_all(*a, **k))[1]
-    )
+    monkeypatch.setattr(Wire, "exchange", counted)
     for path in ("", "/requests", "/waitlist"):
         sent.clear()
         page = stack.made("GET", f"{path}?clinic_id={clinic.id}&limit=3", None, by=clinic.desk)
-        assert (3, 1) == (len(page["items"]), len(sent))
+        assert (3, [1]) == (len(page["items"]), sent)
     sent.clear()
     followed = stack.app.test_client().get(url.removeprefix(config().public_url))
-    assert (4, 1) == (followed.text.count("BEGIN:VEVENT"), len(sent))
+    assert (4, [1]) == (followed.text.count("BEGIN:VEVENT"), sent)
 
 
 def test_looking_by_head_changes_nothing(stack: AppointmentStack) -> None:
@@ -218,3 +214,45 @@ def test_looking_by_head_changes_nothing(stack: AppointmentStack) -> None:
         assert 405 == client.head(f"{path}/{choice}").status_code
     assert [] == stack.types()
     assert 1 == stack.made("GET", f"/{visit.id}", None, by=visit.me)["version"]
+
+
+def test_a_new_time_is_a_new_question(stack: AppointmentStack, at: FrozenClock) -> None:
+    """Who said yes to a time has not said yes to another one; and is not reminded with a lead that
+    was over when the new time was chosen."""
+    from functions.appointment.service.reminders import acknowledge
+
+    clinic = Clinic(stack, "UTC")
+    visit = Visit(clinic, utc("2026-03-13T09:00"))
+    acknowledge(UUID(visit.id), utc("2026-03-13T09:00"))
+    at.advance(timedelta(days=3))
+    moved = visit.do("reschedule", match=2, starts_at="2026-03-06T09:00:00Z")[1]
+    assert (3, None) == (moved["version"], moved["acknowledged_at"])
+    shown = stack.made("GET", f"/{visit.id}", None, by=visit.me)
+    assert shown["acknowledged_at"] is None
+    stack.types()
+    remind()
+    assert [] == stack.types(visit.id)
+    at.advance(timedelta(days=1, hours=7))
+    remind()
+    assert ["APPOINTMENT_REMINDER_DUE"] == stack.types(visit.id)
+
+
+def test_a_chair_stands_in_its_clinic(stack: AppointmentStack) -> None:
+    """Nobody is put, or moved, into another clinic's chair: neither found nor asked for."""
+    clinic, other = Clinic(stack, "UTC"), Clinic(stack, "UTC")
+    kind, when = clinic.type(needs_chair=True), NOW + 33 * HOUR
+    foreign, taken = str(other.chair()), str(clinic.chair())
+    order = stack.order(stack.patient(), clinic.practitioner(), kind, when)
+    made = stack.made("POST", "", order, by=clinic.desk)
+    assert taken == made["chair_id"]
+    order = stack.order(stack.patient(), clinic.practitioner(), kind, when)
+    full = stack.send("POST", "", order, by=clinic.desk)
+    assert (409, "CHAIR") == (full.status_code, full.get_json()["reason"])
+    path = f"/{made['appointment_id']}/reschedule"
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("", {**order, "chair_id": foreign}),
+        (path, {"starts_at": (when + HOUR).isoformat(), "chair_id": foreign}),
+    ]
+    for where, body in calls:
+        refused = stack.send("POST", where, body, by=clinic.desk, match=1)
+        assert "urn:dentalhelp:problem:not-bookable" == refused.get_json()["type"]

@@ -219,11 +219,11 @@ def test_series_and_moves_meet(stack: AppointmentStack, clinic: Clinic) -> None:
             number: int, series_id: str = series["series_id"], booked: Any = booked
         ) -> tuple[str, int]:
             one = booked[number % 6]
-            path = f"/{one['appointment_id']}"
+            path, body = f"/{one['appointment_id']}", dict[str, str]()
             if number % 5 == 0:
-                what, path, body = "series", f"/series/{series_id}/cancel", {}
+                what, path = "series", f"/series/{series_id}/cancel"
             elif number % 2:
-                what, path, body = "cancel", f"{path}/cancel", {}
+                what, path = "cancel", f"{path}/cancel"
             else:
                 what, path = "move", f"{path}/reschedule"
                 moved = datetime.fromisoformat(booked[(number + 1) % 6]["starts_at"])
@@ -250,12 +250,12 @@ def test_a_series_that_loses_one_slot(
 ) -> None:
     """Somebody books the third week after the series saw that it was free: all of the series is
     refused, or what is left of it is booked, as was asked."""
-    from functions.appointment.service import series
+    from functions.appointment.service import booking, series
 
     doctor, kind, ten = clinic.practitioner(ALWAYS), clinic.type(30), tomorrow()
     third, tries = ten + timedelta(weeks=2), []
     faster = stack.order(stack.patient(), doctor, kind, third)
-    place = series.try_place
+    place = booking.try_place
 
     def late(*given: Any, **named: Any) -> Any:
         tries.append(given)

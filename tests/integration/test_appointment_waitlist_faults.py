@@ -242,3 +242,31 @@ def test_many_who_wait_for_what_is_gone_cost_nothing(
     monkeypatch.setattr(Tx, "_send", counted)
     assert 0 == offers._look(freed["freed_id"])
     assert len(wishes) > len(exchanges)
+
+
+def test_who_withdraws_meanwhile_is_not_asked(
+    stack: AppointmentStack, clinic: Clinic, time: FrozenClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody stops waiting while they are found to be next: the slot is offered to the one after
+    them, and no offer is made for a wish that is over."""
+    from functions.appointment.service import offers
+
+    doctor, kind = clinic.practitioner(), clinic.type()
+    appointment = visit(stack, clinic, doctor, kind)
+    first = waits(stack, clinic, kind)
+    time.advance(timedelta(seconds=1))
+    second, before = waits(stack, clinic, kind), offers._make
+
+    def late(tx: Any, freed: Any, wish: Any, *given: Any, **named: Any) -> Any:
+        if str(wish["wish_id"]) == first["wish_id"]:
+            with ThreadPoolExecutor(1) as other:
+                path = f"/waitlist/{first['wish_id']}/withdraw"
+                gone = other.submit(stack.send, "POST", path, by=clinic.desk, match=1).result()
+                other.submit(stack.db.close).result()
+            assert 200 == gone.status_code
+        return before(tx, freed, wish, *given, **named)
+
+    monkeypatch.setattr(offers, "_make", late)
+    cancel(stack, clinic, appointment)
+    assert offered(stack, first) is None
+    assert NINE == datetime.fromisoformat(offered(stack, second)["starts_at"])
