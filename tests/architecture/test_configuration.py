@@ -16,7 +16,19 @@ _IN_THE_PAGE = re.compile(r"`((?:<SERVICE>_)?[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)`")
 # Upper-case words near a reading of the environment that are no settings: what is set for others
 # (by benchmarks and the torture for children of their own), and HTTP's methods.
 _OTHERS = {"POSTGRES_ENABLE_DB_FUNCTIONS", "PYTHONUNBUFFERED", "TOKEN", "TORTURE_DATABASE_URL"}
-_OTHERS |= {"TORTURE_STREAMS", "TF_DATA_DIR", "DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"}
+_OTHERS |= {
+    "PGPASSWORD",
+    "DENTIST",
+    "RECEPTIONIST",
+    "TORTURE_STREAMS",
+    "TF_DATA_DIR",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "PATCH",
+    "POST",
+    "PUT",
+}
 
 
 def _names(node: ast.AST) -> set[str]:
