@@ -54,7 +54,10 @@ privacy = Privacy(
         Personal(
             "prescriptions",
             person="patient_id",
-            plain=("prescription_id", "treatment_id", "status", "issued_at", "cancelled_at"),
+            plain=(
+                *("prescription_id", "treatment_id", "clinic_id", "prescriber_id"),
+                *("status", "issued_at", "cancelled_at"),
+            ),
             sealed={name: name for name in ("content", "override", "cancel_reason")},
             hold=Hold("prescription", since="coalesce(cancelled_at, issued_at)"),
         ),
