@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from datetime import date
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from typing import TypeVar
 from uuid import UUID
 
@@ -58,7 +59,7 @@ class Past:
             return
         processes = min(len(portions), 4, os.cpu_count() or 1)
         # Not by fork: a connection must not be in two processes.
-        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent) as pool:
             waiting: dict[Future[R], Portion] = {
                 pool.submit(_run, work, portion, self._desks, self._day): portion
                 for portion in portions
@@ -69,6 +70,19 @@ class Past:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def _end_with_parent() -> None:
+    """Whoever kills the tool does not want its processes to go on, or to wait for ever."""
+    parent = parent_process()
+    if parent is None:
+        raise AssertionError("only a process of the pool calls this")
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(
