@@ -6,6 +6,8 @@ Both sides take slots of one timetable at random, in the same tables beside the 
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from datetime import datetime, timedelta
 
 from pg8000.converters import PY_TYPES, make_param
@@ -202,7 +204,7 @@ class _Booking:
             self._i += 1
             wanted = slot(number_of(self._i - 1), self.first)
             headers["Idempotency-Key"] = name
-            with pgbench.caught() as caught:
+            with redirect_stdout(sys.stderr), pgbench.caught() as caught:
                 answer = client.post(
                     _PATH, data=_body(wanted), headers=headers, content_type="application/json"
                 )
