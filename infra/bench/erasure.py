@@ -46,7 +46,7 @@ _KITS = (
 def run(_place: Place) -> list[Figure]:
     """A platform of its own with fsync on, as ``make run`` starts it; one erasure at a time."""
     directory = Path(tempfile.mkdtemp(prefix="dentalhelp-erasure-"))
-    environment = {"PASSWORD_COST": "low", "RETENTION": _NOTHING_HELD}
+    environment = {"PASSWORD_COST": "low", "RETENTION": _NOTHING_HELD}  # nosec B105
     try:
         with Stack(directory, environment=environment) as stack:
             people = _People(stack)
