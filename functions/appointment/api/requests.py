@@ -19,16 +19,17 @@ from functions.appointment.api.base import (
     api,
     periods,
 )
-from functions.appointment.api.wanted import Asked
+from functions.appointment.api.wanted import Asked, AskedQuery
 from functions.appointment.domain.refusals import NotBookable, SlotNotOffered, SlotTaken
 from functions.appointment.service import requests
 from functions.appointment.service.requests import RequestDecided, RequestStatus
 from functions.appointment.service.scope import Scope
+from functions.appointment.store.asked import Filter
 from shared.access import anyone, owner, roles
 from shared.errors import BadRequest, Forbidden, NotFound, StaleVersion
 from shared.http import IfMatch, Reply
 from shared.identity import Caller
-from shared.pages import Moment, Page, PageQuery
+from shared.pages import Moment, Page
 from shared.privacy import PersonErased
 
 __all__ = ["Request"]
@@ -66,11 +67,9 @@ class Request(BaseModel):
         return cls(**plain, windows=periods(found.windows))
 
 
-class RequestQuery(PageQuery):
+class RequestQuery(AskedQuery):
     """Which requests: staff name their clinic, patients themselves."""
 
-    clinic_id: UUID | None = None
-    patient_id: UUID | None = None
     status: RequestStatus | None = None
 
 
@@ -109,9 +108,8 @@ def ask(body: Ask) -> Reply[Request]:
 )
 def listing(query: RequestQuery) -> Page[Request]:
     """Requests in the order in which they were made."""
-    page = requests.listing(
-        query, clinic_id=query.clinic_id, patient_id=query.patient_id, status=query.status
-    )
+    wanted = Filter(query.clinic_id, query.patient_id, query.status)
+    page = requests.listing(query, wanted)
     items = [Request.of(found) for found in page.items]
     return Page[Request](items=items, next_cursor=page.next_cursor)
 

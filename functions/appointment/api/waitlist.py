@@ -17,7 +17,7 @@ from functions.appointment.api.base import (
     api,
     periods,
 )
-from functions.appointment.api.wanted import Asked
+from functions.appointment.api.wanted import Asked, AskedQuery
 from functions.appointment.domain.refusals import NotBookable
 from functions.appointment.domain.waitlist import (
     AlreadyBooked,
@@ -28,11 +28,12 @@ from functions.appointment.domain.waitlist import (
 )
 from functions.appointment.service import answers, waitlist
 from functions.appointment.service.scope import Scope
+from functions.appointment.store.asked import Filter
 from shared.access import anyone, owner
 from shared.errors import BadRequest, NotFound, StaleVersion
 from shared.http import IfMatch, Reply
 from shared.identity import Caller
-from shared.pages import Page, PageQuery
+from shared.pages import Page
 from shared.privacy import PersonErased
 
 __all__ = ["Offer", "Wish"]
@@ -77,11 +78,9 @@ class Wish(BaseModel):
         return cls(**plain, windows=periods(wish.windows), offer=offer)
 
 
-class WishQuery(PageQuery):
+class WishQuery(AskedQuery):
     """Which wishes: staff name their clinic, patients themselves."""
 
-    clinic_id: UUID | None = None
-    patient_id: UUID | None = None
     status: WishStatus | None = None
 
 
@@ -129,9 +128,8 @@ def make(body: Asked) -> Reply[Wish]:
 )
 def listing(query: WishQuery) -> Page[Wish]:
     """Wishes in the order in which they were made."""
-    page = waitlist.listing(
-        query, clinic_id=query.clinic_id, patient_id=query.patient_id, status=query.status
-    )
+    wanted = Filter(query.clinic_id, query.patient_id, query.status)
+    page = waitlist.listing(query, wanted)
     items = [Wish.of(wish) for wish in page.items]
     return Page[Wish](items=items, next_cursor=page.next_cursor)
 

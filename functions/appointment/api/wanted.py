@@ -11,9 +11,9 @@ from functions.appointment.api.base import Body
 from functions.appointment.domain.hours import Span
 from functions.appointment.domain.waitlist import MOST_WINDOWS
 from functions.appointment.service.wanted import Wanted
-from shared.pages import Moment
+from shared.pages import Moment, PageQuery
 
-__all__ = ["Asked", "Window"]
+__all__ = ["Asked", "AskedQuery", "Window"]
 
 
 class Window(Body):
@@ -52,3 +52,10 @@ class Asked(Body):
             practitioner_id=self.practitioner_id,
             windows=[window.span for window in self.windows],
         )
+
+
+class AskedQuery(PageQuery):
+    """Whose: staff name their clinic, patients themselves."""
+
+    clinic_id: UUID | None = None
+    patient_id: UUID | None = None

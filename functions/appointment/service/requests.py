@@ -13,6 +13,7 @@ from functions.appointment.service.booking import Order, book_in
 from functions.appointment.service.scope import NOBODY_BOUND, Scope
 from functions.appointment.service.wanted import Wanted, check
 from functions.appointment.store import requests
+from functions.appointment.store.asked import Filter
 from functions.appointment.store.windows import spans
 from shared import audit
 from shared.clocks import clock
@@ -127,23 +128,11 @@ def show(request_id: UUID, scope: Scope) -> Request:
     return Request.of(row)
 
 
-def listing(
-    query: PageQuery,
-    *,
-    clinic_id: UUID | None,
-    patient_id: UUID | None,
-    status: RequestStatus | None,
-) -> Page[Request]:
+def listing(query: PageQuery, wanted: Filter) -> Page[Request]:
     """Requests to a clinic or of a patient, in the order in which they were made. Raises
     BadRequest."""
-    rows = requests.listing(
-        database("appointment"),
-        clinic_id=clinic_id,
-        patient_id=patient_id,
-        status=status,
-        after=decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None,
-        limit=query.limit + 1,
-    )
+    after = decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
+    rows = requests.listing(database("appointment"), wanted, after, query.limit + 1)
     return Page.of(
         rows, query.limit, lambda row: (row["made_at"], row["request_id"]), item=Request.of
     )

@@ -14,6 +14,7 @@ from functions.appointment.service.offers import offer_due
 from functions.appointment.service.scope import NOBODY_BOUND, Scope
 from functions.appointment.service.wanted import Wanted, check
 from functions.appointment.store import offers, wishes
+from functions.appointment.store.asked import Filter
 from functions.appointment.store.windows import spans
 from shared import audit
 from shared.clocks import clock
@@ -102,20 +103,11 @@ def show(wish_id: UUID, scope: Scope) -> Wish:
     return Wish.of(row)
 
 
-def listing(
-    query: PageQuery, *, clinic_id: UUID | None, patient_id: UUID | None, status: WishStatus | None
-) -> Page[Wish]:
+def listing(query: PageQuery, wanted: Filter) -> Page[Wish]:
     """Wishes of a clinic or of a patient, in the order in which they were made. Raises
     BadRequest."""
-    rows = wishes.listing(
-        database("appointment"),
-        clinic_id=clinic_id,
-        patient_id=patient_id,
-        status=status,
-        now=clock().now(),
-        after=decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None,
-        limit=query.limit + 1,
-    )
+    after = decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
+    rows = wishes.listing(database("appointment"), wanted, after, query.limit + 1, clock().now())
     return Page.of(rows, query.limit, lambda row: (row["made_at"], row["wish_id"]), item=Wish.of)
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from functions.appointment.domain.hours import Span
 from functions.appointment.store import windows as stretches
-from functions.appointment.store.scope import mine
+from functions.appointment.store.asked import Filter, listed, shown
 from shared import audit
 from shared.db import Database, Row, Tx
 
@@ -30,30 +30,8 @@ select r.request_id, r.version, r.patient_id, r.clinic_id, r.type_id, r.practiti
   from appointment_requests r left join subject_keys k on k.subject = r.patient_id
 """  # nosec B608
 
-_SHOW = audit.audited(
-    f"{_COLUMNS} where r.request_id = :request_id and {mine('r')}",
-    action="read",
-    what="appointment request",
-    person="patient_id",
-)
-
-_LISTING = (
-    audit.audited(
-        _COLUMNS
-        + """
- where (:clinic_id::uuid is null or r.clinic_id = :clinic_id::uuid)
-   and (:patient_id::uuid is null or r.patient_id = :patient_id::uuid)
-   and (:status::text is null or r.status = :status::text)
-   and (:after_id::uuid is null
-        or (r.made_at, r.request_id) > (:after_at::timestamptz, :after_id::uuid))
- order by r.made_at, r.request_id limit :limit
-""",
-        action="read",
-        what="appointment request",
-        person="patient_id",
-    )
-    + " order by made_at, request_id"
-)
+_SHOW = shown(_COLUMNS, "r", "request_id", "appointment request")
+_LISTING = listed(_COLUMNS, "r", "request_id", "appointment request")
 
 _DECIDE = """
 update appointment_requests
@@ -91,25 +69,10 @@ def lock(tx: Tx, request_id: UUID) -> Row | None:
 
 
 def listing(
-    db: Database,
-    *,
-    clinic_id: UUID | None,
-    patient_id: UUID | None,
-    status: str | None,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
+    db: Database, wanted: Filter, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[Row]:
     """Requests in the order in which they were made; audited."""
-    return db.all(
-        _LISTING,
-        clinic_id=clinic_id,
-        patient_id=patient_id,
-        status=status,
-        after_at=after[0] if after else None,
-        after_id=after[1] if after else None,
-        limit=limit,
-        **audit.who(),
-    )
+    return db.all(_LISTING, **wanted.params(after, limit))
 
 
 def decide(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from functions.appointment.domain.hours import Span
 from functions.appointment.store import windows as stretches
-from functions.appointment.store.scope import mine
+from functions.appointment.store.asked import Filter, listed, shown
 from shared import audit
 from shared.db import Database, Row, Tx
 
@@ -33,30 +33,8 @@ select w.wish_id, w.version, w.patient_id, w.clinic_id, w.type_id, w.practitione
   from waitlist_wishes w
 """  # nosec B608
 
-_SHOW = audit.audited(
-    f"{_COLUMNS} where w.wish_id = :wish_id and {mine('w')}",
-    action="read",
-    what="waitlist wish",
-    person="patient_id",
-)
-
-_LISTING = (
-    audit.audited(
-        _COLUMNS
-        + """
- where (:clinic_id::uuid is null or w.clinic_id = :clinic_id::uuid)
-   and (:patient_id::uuid is null or w.patient_id = :patient_id::uuid)
-   and (:status::text is null or w.status = :status::text)
-   and (:after_id::uuid is null
-        or (w.made_at, w.wish_id) > (:after_at::timestamptz, :after_id::uuid))
- order by w.made_at, w.wish_id limit :limit
-""",
-        action="read",
-        what="waitlist wish",
-        person="patient_id",
-    )
-    + " order by made_at, wish_id"
-)
+_SHOW = shown(_COLUMNS, "w", "wish_id", "waitlist wish")
+_LISTING = listed(_COLUMNS, "w", "wish_id", "waitlist wish")
 
 # In the order in which they are offered the slot: domain/waitlist.py says why it is this one.
 _WAITING = f"""
@@ -115,27 +93,10 @@ def lock(tx: Tx, wish_id: UUID) -> Row | None:
 
 
 def listing(
-    db: Database,
-    *,
-    clinic_id: UUID | None,
-    patient_id: UUID | None,
-    status: str | None,
-    now: datetime,
-    after: tuple[datetime, UUID] | None,
-    limit: int,
+    db: Database, wanted: Filter, after: tuple[datetime, UUID] | None, limit: int, now: datetime
 ) -> list[Row]:
     """Wishes in the order in which they were made; audited."""
-    return db.all(
-        _LISTING,
-        clinic_id=clinic_id,
-        patient_id=patient_id,
-        status=status,
-        now=now,
-        after_at=after[0] if after else None,
-        after_id=after[1] if after else None,
-        limit=limit,
-        **audit.who(),
-    )
+    return db.all(_LISTING, **wanted.params(after, limit), now=now)
 
 
 def waiting(tx: Tx, clinic_id: UUID, practitioner_id: UUID, freed: Span) -> list[Row]:
