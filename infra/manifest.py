@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.bus import Subscription
+from shared.bus_filter import LONGEST
 
 if TYPE_CHECKING:
     from shared.runtime import Service
@@ -77,19 +78,33 @@ def subscriptions(services: Sequence[Service], url: str) -> list[Subscription]:
     """The embedded bus's subscriptions; pushes go to ``url``/_events/<service>/.
 
     After its last attempt a message goes to the consumer's dead-letter topic, which is pushed
-    into the consumer's own ``dead_letters`` table for as long as it takes.
+    into the consumer's own ``dead_letters`` table for as long as it takes. Types that nobody
+    there handles are filtered out, where a filter has room for those that somebody does.
     """
     made: list[Subscription] = []
     for service in services:
         name, endpoint = service.name, f"{url}/_events/{service.name}/"
         dead = f"{name}.dead-letters"
         made += [
-            Subscription(f"{name}.{topic}", topic, name, endpoint, dead_letter_topic=dead)
+            Subscription(
+                f"{name}.{topic}",
+                topic,
+                name,
+                endpoint,
+                filter=_filter(service.on.types(topic)),
+                dead_letter_topic=dead,
+            )
             for topic in sorted(service.topics)
         ]
         if service.topics:
             made.append(Subscription(dead, dead, name, endpoint))
     return made
+
+
+def _filter(types: Sequence[str]) -> str | None:
+    """What lets these types through; None, which lets everything, where they are too many."""
+    text = " OR ".join(f'attributes.event_type = "{name}"' for name in types)
+    return text if len(text) <= LONGEST else None
 
 
 def tfvars(services: Sequence[Service]) -> dict[str, Any]:

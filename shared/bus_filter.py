@@ -13,11 +13,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Filter", "parse"]
+__all__ = ["LONGEST", "Filter", "parse"]
 
 Attributes = Mapping[str, str]
 
-_LONGEST = 256  # bytes
+LONGEST = 256
+"""Bytes that Pub/Sub allows a filter."""
 _TOKEN = re.compile(
     r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<name>[A-Za-z0-9_][A-Za-z0-9_-]*)|(?P<sign>!=|[=:.,()-]))'
 )
@@ -35,8 +36,8 @@ class Filter:
 
 def parse(text: str) -> Filter:
     """The filter that ``text`` denotes. Raises ValueError naming what is wrong with it."""
-    if len(text.encode()) > _LONGEST:
-        raise ValueError(f"a filter has at most {_LONGEST} bytes")
+    if len(text.encode()) > LONGEST:
+        raise ValueError(f"a filter has at most {LONGEST} bytes")
     parser = _Parser(_tokens(text))
     found = parser.expression()
     if parser.rest:

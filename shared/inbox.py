@@ -75,6 +75,10 @@ class Subscriptions:
         """The topics to subscribe to; our own is not one: local commands are called directly."""
         return frozenset().union(*(h.topics for h in self.handlers.values())) - {self.service}
 
+    def types(self, topic: str) -> list[str]:
+        """The wire types that are handled when they arrive on ``topic``, sorted."""
+        return sorted(name for name, handler in self.handlers.items() if topic in handler.topics)
+
     @property
     def known(self) -> dict[str, type[Message]]:
         """Wire type -> class."""

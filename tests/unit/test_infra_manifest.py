@@ -14,6 +14,7 @@ import pytest
 from infra import locks, manifest, readmes
 from infra.local.problems import Problems
 from infra.new_service import BadName, create
+from shared import bus_filter
 from shared.access import public, services
 from shared.contracts.auth import EmailUpdated
 from shared.db import Tx
@@ -90,6 +91,16 @@ def test_the_embedded_bus_parks_what_cannot_be_handled() -> None:
     )
     assert "http://127.0.0.1:1/_events/lab_order/" == first.endpoint
     assert ("lab_order.dead-letters", None) == (dead.name, dead.dead_letter_topic)
+
+
+def test_the_embedded_bus_leaves_out_what_nobody_handles() -> None:
+    """A subscription's filter lets the types through that its service handles, as long as they
+    fit into one."""
+    first = manifest.subscriptions([_service()], "http://127.0.0.1:1")[0]
+    accepts = bus_filter.parse(first.filter or "").matches
+    assert [True, False] == [accepts({"event_type": t}) for t in ("ACCESS_REVOKED", "USER_CREATED")]
+    found = manifest.subscriptions(manifest.load(), "http://127.0.0.1:1")
+    assert None in {s.filter for s in found if s.name == "notification.auth"}
 
 
 def test_importing_the_services_needs_no_setting() -> None:
