@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import flask
-from werkzeug.test import TestResponse
-
 from functions.appointment import main
-from shared import runtime
 from shared.contracts.auth import ClinicUpdated
 from shared.contracts.patient import PatientRegistered
-from shared.db import Tx
-from shared.errors import Problem, Unauthenticated
-from shared.identity import ANONYMOUS, Caller
-from shared.inbox import Outcome, receive
-from shared.messages import Envelope, Message, envelope
+from shared.identity import Caller
 from shared.types import uuid7
+from tests.service_stack import ServiceStack
 
 __all__ = ["DAYS", "WEEK", "AppointmentStack", "Clinic", "Visit", "person", "shift", "utc"]
 
@@ -101,88 +93,10 @@ class Clinic:
         return UUID(made["exception_id"])
 
 
-class AppointmentStack:
-    """Use it from one test module; installing it makes it the process's appointment service."""
+class AppointmentStack(ServiceStack):
+    """The appointment service, and what it hears of clinics and patients."""
 
-    def __init__(self, url: str) -> None:
-        self.sent: list[Envelope] = []
-        self.db = runtime.connected("appointment", url, self)
-        self.callers: dict[str, Caller] = {}
-        self.app = flask.Flask("appointment")
-        for rule in ("/", "/<path:path>"):
-            self.app.add_url_rule(
-                rule,
-                rule,
-                lambda path="": main.service.api.handle(
-                    flask.request, self._authenticate, main.service._once
-                ),
-                methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            )
-
-    def publish(self, topic: str, envelopes: Any) -> None:
-        """Stand in for a broker and keep what is sent."""
-        self.sent.extend(Envelope.parse(one.to_json()) for one in envelopes)
-
-    def types(self, appointment_id: object = None) -> list[str]:
-        """What was sent (about one appointment) since the last call."""
-        sent, self.sent = self.sent, []
-        return [
-            env.event_type
-            for env in sent
-            if appointment_id in (None, env.payload.get("appointment_id"))
-        ]
-
-    def _authenticate(self, header: str | None) -> Caller:
-        if header is None:
-            return ANONYMOUS
-        if header not in self.callers:
-            raise Unauthenticated
-        return self.callers[header]
-
-    def send(
-        self,
-        method: str,
-        path: str = "",
-        body: Any = None,
-        *,
-        by: Caller | None = None,
-        match: int | None = None,
-        key: str | None = None,
-        purpose: str | None = None,
-    ) -> TestResponse:
-        """One request below /api/appointments by ``by``, with If-Match ``match``."""
-        headers: dict[str, str] = {}
-        if by is not None:
-            token = f"Bearer {by.id}"
-            self.callers[token] = by
-            headers["Authorization"] = token
-        if match is not None:
-            headers["If-Match"] = f'"{match}"'
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        if purpose is not None:
-            headers["X-Purpose-Of-Use"] = purpose
-        data = None if body is None else json.dumps(body)
-        kind = None if body is None else "application/json"
-        return self.app.test_client().open(
-            f"/api/appointments{path}", method=method, headers=headers, data=data, content_type=kind
-        )
-
-    def made(self, method: str, path: str, body: Any, *, by: Caller) -> dict[str, Any]:
-        """The answer's body, when that is a success."""
-        answer = self.send(method, path, body, by=by)
-        assert 300 > answer.status_code, answer.text
-        found: dict[str, Any] = answer.get_json()
-        return found
-
-    def receive(self, message: Message, **named: Any) -> Outcome:
-        """Deliver ``message`` from the service that publishes it."""
-        topic = message.topic()
-        env = envelope(message, source=topic, **named)
-        return receive(self.db, main.service.on, env, replied=self._replied, topic=topic)
-
-    def _replied(self, tx: Tx, env: Envelope, problem: Problem | None) -> None:
-        raise AssertionError("appointment is in no saga")
+    service = main.service
 
     def clinic(self, clinic_id: UUID, zone: str, version: int = 1) -> None:
         """What auth tells about a clinic."""
@@ -221,10 +135,6 @@ class AppointmentStack:
         answer = self.send("GET", f"/slots?{query}", by=person("PATIENT"))
         assert 200 == answer.status_code, answer.text
         return [datetime.fromisoformat(item["starts_at"]) for item in answer.get_json()["items"]]
-
-    def rows(self, sql: str, **params: Any) -> list[dict[str, Any]]:
-        """Look into the database."""
-        return self.db.all(sql, **params)
 
 
 class Visit:

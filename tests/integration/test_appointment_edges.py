@@ -231,10 +231,10 @@ def test_a_new_time_is_a_new_question(stack: AppointmentStack, at: FrozenClock) 
     assert shown["acknowledged_at"] is None
     stack.types()
     remind()
-    assert [] == stack.types(visit.id)
+    assert [] == stack.types(appointment_id=visit.id)
     at.advance(timedelta(days=1, hours=7))
     remind()
-    assert ["APPOINTMENT_REMINDER_DUE"] == stack.types(visit.id)
+    assert ["APPOINTMENT_REMINDER_DUE"] == stack.types(appointment_id=visit.id)
 
 
 def test_a_chair_stands_in_its_clinic(stack: AppointmentStack) -> None:
