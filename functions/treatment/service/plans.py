@@ -13,6 +13,7 @@ from pydantic import Field
 from functions.treatment.domain import plans as domain
 from functions.treatment.domain.plans import Costs, Decision, Plan, Priced, Status
 from functions.treatment.store import items, plans
+from functions.treatment.store.keys import key_of
 from functions.treatment.store.plans import Viewer
 from shared import audit
 from shared.clocks import clock
@@ -116,7 +117,7 @@ def revise(
         row = _lock(tx, treatment_id, by, ("DENTIST",))
         if row["version"] != version:
             raise StaleVersion
-        key = plans.key_of(row)
+        key = key_of(row)
         tally = items.tally(tx, treatment_id)
         agreed = {item.item_id: item for item in plans.read_plan(row, key).items()}
         done = {one: agreed.get(one) for one, item in tally.items() if item.done}
@@ -222,7 +223,7 @@ def complete(tx: Tx, treatment_id: UUID) -> None:
 
 
 def _keep_decision(tx: Tx, row: Row, status: Status, consent: Consent, by: Caller) -> None:
-    paper, key = consent.signed_at is not None, plans.key_of(row)
+    paper, key = consent.signed_at is not None, key_of(row)
     plans.decide(
         tx,
         row,
@@ -269,11 +270,11 @@ def _shown(row: Row | None) -> Shown:
         for item in row["items"]
         if item["done"]
     }
-    return Shown(row, plans.read_plan(row, plans.key_of(row)), domain.costs(tally), done)
+    return Shown(row, plans.read_plan(row, key_of(row)), domain.costs(tally), done)
 
 
 def _version(row: Row) -> tuple[Row, Plan]:
-    key = plans.key_of(row)
+    key = key_of(row)
     decisions = [
         {**one, "note": key.unseal("note", one["note"] and bytes.fromhex(one["note"]))}
         for one in row["decisions"]

@@ -23,6 +23,7 @@ from functions.treatment.domain.prescriptions import (
 )
 from functions.treatment.service.allergies import ask_if_needed
 from functions.treatment.store import plans, prescriptions, replicas
+from functions.treatment.store.keys import key_of
 from functions.treatment.store.prescriptions import Override
 from functions.treatment.store.replicas import Told
 from shared import audit
@@ -114,7 +115,7 @@ def cancel(prescription_id: UUID, reason: str, by: Caller) -> Issued:
             raise Forbidden("This prescription is another clinic's.")
         if row["status"] != "ISSUED":
             raise NotIssued
-        sealed = prescriptions.key_of(row).seal("cancel_reason", reason)
+        sealed = key_of(row).seal("cancel_reason", reason)
         prescriptions.cancel(tx, prescription_id, by=by.person, reason=sealed)
         audit.record(tx, patient_id, "write", "prescription, cancelled")
         return _read(prescriptions.show(tx, prescription_id, me=by.id, everything=True))
@@ -219,7 +220,7 @@ def _check_plan(tx: Tx, wanted: Wanted) -> None:
 def _read(row: Row | None) -> Issued:
     if row is None:
         raise NotFound("There is no such prescription.")
-    key = prescriptions.key_of(row)
+    key = key_of(row)
     return Issued(
         row,
         prescriptions.read_content(row, key),

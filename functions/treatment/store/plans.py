@@ -11,10 +11,10 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from functions.treatment.domain.plans import Decision, Plan, Status
+from functions.treatment.store import keys
 from shared.audit import audited, who
 from shared.crypto import Subject
 from shared.db import Database, Row, Tx
-from shared.runtime import vault
 from shared.types import uuid7
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "change",
     "decide",
     "insert",
-    "key_of",
     "list_of",
     "lock",
     "read_plan",
@@ -49,7 +48,6 @@ class Viewer:
 
 
 _VISIBLE = "(:everything or t.patient_id = :me::uuid or t.clinic_id = any(:clinics::uuid[]))"
-_KEY = "k.version as key_version, k.wrapped as key_wrapped"
 
 # Under which items are done: see store/items.py.
 _ITEMS = """
@@ -65,7 +63,7 @@ _ITEMS = """
 """
 _COLUMNS = f"""
 t.treatment_id, t.patient_id, t.clinic_id, t.version, t.plan_version, t.status, t.currency,
-t.created_at, t.updated_at, v.plan, v.made_by, v.made_at, {_KEY}
+t.created_at, t.updated_at, v.plan, v.made_by, v.made_at, {keys.COLUMNS}
 """
 _FROM = """
   from treatments t
@@ -106,7 +104,7 @@ select {_COLUMNS}, {_ITEMS}, row_number() over (order by t.treatment_id desc) < 
 _VERSIONS = (
     audited(
         f"""
-select v.treatment_id, v.plan_version, v.patient_id, v.plan, v.made_by, v.made_at, {_KEY},
+select v.treatment_id, v.plan_version, v.patient_id, v.plan, v.made_by, v.made_at, {keys.COLUMNS},
        (select coalesce(jsonb_agg(jsonb_build_object(
                  'decision', d.decision, 'how', d.how, 'recorded_by', d.recorded_by,
                  'decided_at', d.decided_at, 'recorded_at', d.recorded_at,
@@ -174,11 +172,6 @@ def versions(
 def read_plan(row: Row, key: Subject) -> Plan:
     """The content of the version in ``row``."""
     return _PLAN.validate_json(key.open("plan", row["plan"]))
-
-
-def key_of(row: Row) -> Subject:
-    """The key that opens ``row``. Raises Unreadable, Unavailable."""
-    return vault("treatment").subject(row["patient_id"], row["key_version"], row["key_wrapped"])
 
 
 def whose(tx: Tx, treatment_id: UUID) -> Row | None:

@@ -11,16 +11,15 @@ from pydantic import TypeAdapter
 
 from functions.treatment.domain.allergies import Conflicting
 from functions.treatment.domain.prescriptions import Content, Status
+from functions.treatment.store import keys
 from shared.audit import audited, who
 from shared.crypto import Subject
 from shared.db import Database, Row, Tx
-from shared.runtime import vault
 
 __all__ = [
     "Override",
     "cancel",
     "insert",
-    "key_of",
     "list_of",
     "lock",
     "read_content",
@@ -42,10 +41,10 @@ _CONTENT: TypeAdapter[Content] = TypeAdapter(Content)
 _OVERRIDE: TypeAdapter[Override] = TypeAdapter(Override)
 
 _VISIBLE = "(:everything or p.patient_id = :me::uuid)"
-_SELECT = """
+_SELECT = f"""
 select p.prescription_id, p.patient_id, p.clinic_id, p.treatment_id, p.prescriber_id, p.version,
        p.status, p.content, p.allergies_version, p.override, p.issued_at, p.cancelled_at,
-       p.cancelled_by, p.cancel_reason, k.version as key_version, k.wrapped as key_wrapped
+       p.cancelled_by, p.cancel_reason, {keys.COLUMNS}
 """
 _FROM = """
   from prescriptions p
@@ -155,11 +154,6 @@ def lock(tx: Tx, prescription_id: UUID) -> Row:
 def cancel(tx: Tx, prescription_id: UUID, *, by: UUID, reason: bytes | None) -> None:
     """Cancel a locked one. Not of the past: it stays on record."""
     tx.run(_CANCEL, id=prescription_id, by=by, reason=reason)
-
-
-def key_of(row: Row) -> Subject:
-    """The key that opens ``row``. Raises Unreadable, Unavailable."""
-    return vault("treatment").subject(row["patient_id"], row["key_version"], row["key_wrapped"])
 
 
 def read_content(row: Row, key: Subject) -> Content:
