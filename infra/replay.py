@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,17 +74,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if sound else 1
 
 
-@contextmanager
-def _embedded(directory: Path) -> Iterator[None]:
+def _embedded(directory: Path) -> AbstractContextManager[None]:
     """This process as one of the platform's."""
-    from infra.local.settings import Settings
-    from infra.local.visit import visiting
+    from infra.local.visit import joined
 
-    with visiting(directory, "replay") as (keys, urls):
-        settings = Settings(directory, 0, keys, urls, urls["bus"], {}, 0)
-        os.environ.update(settings.services(manifest.service_names()))
-        config.cache_clear()
-        yield
+    return joined(directory, "replay")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,17 +98,11 @@ def _asking(services: Sequence[Service], *, remote: bool) -> Asking:
     return Remote() if remote else Here(database, lambda name: by_name[name].privacy)
 
 
-@contextmanager
-def _embedded(directory: Path) -> Iterator[None]:
+def _embedded(directory: Path) -> AbstractContextManager[None]:
     """This process as one of the platform's."""
-    from infra.local.settings import Settings
-    from infra.local.visit import visiting
+    from infra.local.visit import joined
 
-    with visiting(directory, "validate") as (keys, urls):
-        settings = Settings(directory, 0, keys, urls, urls["bus"], {}, 0)
-        os.environ.update(settings.services(manifest.service_names()))
-        config.cache_clear()
-        yield
+    return joined(directory, "validate")
 
 
 if __name__ == "__main__":

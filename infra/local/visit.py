@@ -1,4 +1,4 @@
-"""The databases of a platform for a tool, whether the platform runs or not."""
+"""A platform for a tool, whether it runs or not: its databases, or all of its environment."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 from infra import manifest
 from infra.local import databases, defunct, postgres, preflight
 from infra.local.keyring import Keyring
+from infra.local.settings import Settings
+from shared.config import config
 
-__all__ = ["visiting"]
+__all__ = ["joined", "visiting"]
 
 
 @contextmanager
@@ -42,3 +44,14 @@ def visiting(directory: Path, who: str) -> Iterator[tuple[Keyring, dict[str, str
                 for name in (*names, "bus")
             },
         )
+
+
+@contextmanager
+def joined(directory: Path, who: str) -> Iterator[None]:
+    """This process as one of the platform's, and those that it starts, too: from here on the
+    environment is theirs. Raises as ``visiting``."""
+    with visiting(directory, who) as (keys, urls):
+        settings = Settings(directory, 0, keys, urls, urls["bus"], {}, 0)
+        os.environ.update(settings.services(manifest.service_names()))
+        config.cache_clear()
+        yield

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from infra import manifest
 from infra.client import Away, Client, NotThere, admin, target
-from infra.local.settings import Settings
-from infra.local.visit import visiting
+from infra.local.visit import joined
 from infra.seed.checking import agrees, counted
 from infra.seed.desk import Coming, Desk
 from infra.seed.filling import Past
@@ -115,18 +114,15 @@ def _platform() -> Path:
 
 @contextmanager
 def _embedded(directory: Path) -> Iterator[None]:
-    """This process, and those it starts, as one of the platform's."""
+    """This process as one of the platform's, until then."""
     before = dict(os.environ)
-    with visiting(directory, "seed-data") as (keys, urls):
-        settings = Settings(directory, 0, keys, urls, urls["bus"], {}, 0)
-        os.environ.update(settings.services(manifest.service_names()))
-        config.cache_clear()
-        try:
+    try:
+        with joined(directory, "seed-data"):
             yield
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-            config.cache_clear()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        config.cache_clear()
 
 
 def _number(text: str) -> int:

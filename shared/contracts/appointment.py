@@ -26,12 +26,9 @@ __all__ = [
 ]
 
 
-class _Visit(Event):
-    """One appointment, as of the version in the metadata."""
+class _Slot(Event):
+    """A patient's time with a practitioner, for a type of appointment."""
 
-    key: ClassVar[str] = "appointment_id"
-
-    appointment_id: UUID
     patient_id: UUID
     clinic_id: UUID
     practitioner_id: UUID
@@ -40,6 +37,14 @@ class _Visit(Event):
     ends_at: AwareDatetime
     time_zone: str
     """The clinic's (IANA): people are told the time on its wall."""
+
+
+class _Visit(_Slot):
+    """One appointment, as of the version in the metadata."""
+
+    key: ClassVar[str] = "appointment_id"
+
+    appointment_id: UUID
 
 
 class AppointmentBooked(_Visit):
@@ -127,7 +132,7 @@ class AppointmentRequestDeclined(Event):
     reason: str = personal()
 
 
-class WaitlistSlotOffered(Event):
+class WaitlistSlotOffered(_Slot):
     """A freed slot is held for the patient until ``expires_at``."""
 
     key: ClassVar[str] = "offer_id"
@@ -135,13 +140,6 @@ class WaitlistSlotOffered(Event):
 
     offer_id: UUID
     wish_id: UUID
-    patient_id: UUID
-    clinic_id: UUID
-    practitioner_id: UUID
-    type_id: UUID
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime
-    time_zone: str
     expires_at: AwareDatetime
     link: str = personal()
     """Where the patient accepts or declines, without logging in."""
