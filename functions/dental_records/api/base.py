@@ -5,19 +5,21 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from shared import audit
 from shared.access import GROUP, owner, roles
 from shared.errors import Forbidden
 from shared.http import Api
 from shared.identity import Caller
+from shared.teeth import Surface, Tooth, checked_surfaces
 
 __all__ = [
     "READERS",
     "WRITERS",
     "EnteredInError",
     "Note",
+    "OnTooth",
     "Reason",
     "api",
     "may_read",
@@ -34,6 +36,22 @@ holds of somebody who was erased."""
 
 Note = Annotated[str, Field(min_length=1, max_length=4000)]
 Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
+
+
+class OnTooth(BaseModel):
+    """A tooth and surfaces that it has (shared.teeth)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tooth: Tooth
+    surfaces: Annotated[list[Surface], Field(max_length=5)] = Field(default_factory=list)
+    """None: the tooth as a whole. Of M, D, O or I, B or V, P or L those that the tooth has."""
+
+    @field_validator("surfaces")
+    @classmethod
+    def _of_the_tooth(cls, given: list[Surface], info: ValidationInfo) -> list[Surface]:
+        tooth = info.data.get("tooth")
+        return given if tooth is None else list(checked_surfaces(tooth, given))
 
 
 class EnteredInError(BaseModel):

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from functions.dental_records.api.base import (
     READERS,
     WRITERS,
     EnteredInError,
     Note,
+    OnTooth,
     Reason,
     api,
     may_read,
@@ -33,28 +34,20 @@ from shared.http import IfMatch, Reply
 from shared.identity import Caller
 from shared.pages import Moment, Page, PageQuery
 from shared.privacy import PersonErased
-from shared.teeth import Surface, Tooth, checked_surfaces
+from shared.teeth import Tooth
 
 __all__ = ["InterventionOut"]
 
 _Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
 
 
-class Treated(BaseModel):
+class Treated(OnTooth):
     """A tooth to which something was done."""
 
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
+    model_config = ConfigDict(from_attributes=True)
 
-    tooth: Tooth
-    surfaces: Annotated[list[Surface], Field(max_length=5)] = Field(default_factory=list)
     role: Role | None = None
     """In a bridge."""
-
-    @field_validator("surfaces")
-    @classmethod
-    def _of_the_tooth(cls, given: list[Surface], info: ValidationInfo) -> list[Surface]:
-        tooth = info.data.get("tooth")
-        return given if tooth is None else list(checked_surfaces(tooth, given))
 
 
 class Used(BaseModel):

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, Field
 
 from functions.dental_records.api.base import (
     READERS,
     WRITERS,
     EnteredInError,
     Note,
+    OnTooth,
     Reason,
     api,
     may_read,
@@ -25,28 +26,17 @@ from shared.http import IfMatch, Reply
 from shared.identity import Caller
 from shared.pages import Moment, Page, PageQuery
 from shared.privacy import PersonErased
-from shared.teeth import Surface, Tooth, checked_surfaces
+from shared.teeth import Tooth
 
 __all__ = ["ProblemOut"]
 
 
-class _Content(BaseModel):
+class _Content(OnTooth):
     """What is wrong with a tooth."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    tooth: Tooth
-    surfaces: Annotated[list[Surface], Field(max_length=5)] = Field(default_factory=list)
-    """None: the tooth as a whole. Of M, D, O or I, B or V, P or L those that the tooth has."""
     system: Annotated[str, Field(max_length=40)] = "icd-10"
     code: Annotated[str, Field(max_length=40)]
     note: Note | None = None
-
-    @field_validator("surfaces")
-    @classmethod
-    def _of_the_tooth(cls, given: list[Surface], info: ValidationInfo) -> list[Surface]:
-        tooth = info.data.get("tooth")
-        return given if tooth is None else list(checked_surfaces(tooth, given))
 
     def problem(self, diagnosed_by: UUID) -> Problem:
         """It, by whoever found it. Raises Invalid for an unknown code."""
