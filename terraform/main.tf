@@ -67,6 +67,8 @@ module "service" {
   secrets       = { for name in each.value.secrets : name => module.security.secrets[name] }
   key           = module.security.service_keys[each.key]
   topics        = { for topic in each.value.publishes : topic => module.messaging.topics[topic] }
+  admin_secret  = module.security.first_admin_secret
+  source_bucket = module.data.source_bucket
   ledger        = module.data.ledgers[each.key]
   objects       = { for name in each.value.buckets : name => module.data.objects["${each.key}/${name}"] }
   live_database = each.value.documents ? module.data.live_databases[each.key] : null
@@ -134,4 +136,6 @@ module "observability" {
   log_region       = var.primary_region
   retention_days   = var.audit_retention_days
   retention_locked = var.retention_locked
+  max_connections  = var.database.max_connections
+  backups          = length(module.data.leading_instances)
 }

@@ -34,8 +34,8 @@ output "migrations_database_user" {
 }
 
 output "instances" {
-  description = "The instances that hold databases; replicas have the same users."
-  value       = module.data.home_instances
+  description = "The instances whose databases are writable; their copies have the same users."
+  value       = module.data.leading_instances
 
   precondition {
     condition     = local.connections <= var.database.max_connections

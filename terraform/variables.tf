@@ -159,8 +159,9 @@ variable "database" {
 }
 
 variable "functions" {
-  description = "Each function: how many instances at most, how many requests one instance takes at a time (each has a thread and a connection), and its size."
+  description = "Each function: how many instances wait for calls (in the active region) and how many there are at most, how many requests one instance takes at a time (each has a thread and a connection), and its size."
   type = object({
+    min_instances = optional(number, 0)
     max_instances = optional(number, 4)
     concurrency   = optional(number, 8)
     cpu           = optional(string, "1")
@@ -171,6 +172,11 @@ variable "functions" {
   validation {
     condition     = var.functions.max_instances >= 1 && var.functions.max_instances <= 100
     error_message = "A function has 1 to 100 instances."
+  }
+
+  validation {
+    condition     = var.functions.min_instances >= 0 && var.functions.min_instances <= var.functions.max_instances
+    error_message = "There are 0 to functions.max_instances waiting instances."
   }
 
   validation {

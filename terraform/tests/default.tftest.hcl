@@ -34,7 +34,7 @@ run "default" {
   }
 
   assert {
-    condition     = output.instances == ["dentalhelp-europe-west1"] && output.disaster_recovery["dentalhelp-europe-west1"] == "dentalhelp-us-central1"
+    condition     = join(",", output.instances) == "dentalhelp-europe-west1" && output.disaster_recovery["dentalhelp-europe-west1"] == "dentalhelp-us-central1"
     error_message = "One instance holds all databases, and has a copy in the replica region."
   }
 

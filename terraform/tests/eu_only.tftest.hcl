@@ -29,17 +29,3 @@ run "eu_only" {
     error_message = "The platform has the name that was given."
   }
 }
-
-run "no_replica" {
-  command = plan
-
-  variables {
-    packages      = { for name in concat(keys(var.services), ["_tools"]) : name => "${name}-0123456789abcdef.zip" }
-    replica_scope = "none"
-  }
-
-  assert {
-    condition     = keys(module.region) == ["europe-west1"] && length(output.disaster_recovery) == 0
-    error_message = "Without a replica there is one region, and nothing anywhere else."
-  }
-}

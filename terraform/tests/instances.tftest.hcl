@@ -24,6 +24,7 @@ run "one_instance_per_service" {
       max_connections          = 120
       read_replicas            = 1
     }
+    functions = { min_instances = 1 }
   }
 
   assert {

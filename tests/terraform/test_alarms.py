@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from infra.manifest import ROOT
+from infra.manifest import ROOT, service_names
 from shared.telemetry import METRICS
 from shared.telemetry_names import prometheus_name
 from tests.terraform.conftest import Resources
@@ -74,6 +74,57 @@ def test_the_alarms_of_the_targets_are_as_they_were_promised(default: Resources)
     assert ("backups", "CRITICAL") in limits
 
 
+def test_alarms_know_the_size_of_the_databases(runs: dict[str, Any]) -> None:
+    """Connections alarm before the last is taken, and backups when one instance has none."""
+    for run, connections, instances in (
+        ("default", (700, 900), 1),
+        ("one_instance_per_service", (84, 108), len(service_names())),
+    ):
+        queries = {
+            (one["values"]["documentation"][0]["content"].rpartition("#")[2], severity): query
+            for one in runs[run]["resources"]
+            if one["type"] == "google_monitoring_alert_policy"
+            and (severity := one["values"]["severity"])
+            and (query := _query(one["values"]))
+        }
+        limits = [queries["connections", level] for level in ("WARNING", "CRITICAL")]
+        assert connections == tuple(int(query.rpartition("> ")[2]) for query in limits)
+        assert f"< bool {instances - 0.5:g})" in queries["backups", "CRITICAL"]
+
+
+def test_alarms_cost_what_the_page_says(default: Resources) -> None:
+    """docs/deploy.md adds up as many alarms as there are."""
+    page = (ROOT / "docs/deploy.md").read_text("utf-8")
+    counted = {
+        int(number) for number in re.findall(r"^\| alarms \| `alarm` \| (\d+) \|", page, re.M)
+    }
+    assert {len(default("google_monitoring_alert_policy"))} == counted
+
+
+def test_silence_alarms(default: Resources) -> None:
+    """When no figure arrives any more one alarm says so; the log still tells of dead letters."""
+    queries = " ".join(_query(policy) for policy in default("google_monitoring_alert_policy"))
+    assert "absent_over_time(dentalhelp_" in queries
+    assert [] == [
+        one["name"]
+        for one in default("google_logging_metric")
+        if f"logging_googleapis_com:user_{one['name']}[" not in queries
+    ]
+
+
+def test_the_dashboard_says_no_zero(default: Resources) -> None:
+    """The API gives back no field that is 0: one that is said would be planned again for ever."""
+    (made,) = default("google_monitoring_dashboard")
+    zeros: list[str] = []
+
+    def look(fields: dict[str, Any]) -> dict[str, Any]:
+        zeros.extend(name for name, value in fields.items() if value in (0, "", [], {}))
+        return fields
+
+    json.loads(made["dashboard_json"], object_hook=look)
+    assert [] == zeros
+
+
 def test_every_alarm_has_a_section_of_the_runbook(default: Resources) -> None:
     """The runbook that an alarm names is there, and reaches somebody."""
     page = (ROOT / "docs/runbooks/alerts.md").read_text("utf-8")
@@ -95,8 +146,8 @@ def test_the_dashboard_shows_every_alarm(default: Resources) -> None:
     cells = {
         (x, y)
         for tile in tiles
-        for x in range(tile["xPos"], tile["xPos"] + tile["width"])
-        for y in range(tile["yPos"], tile["yPos"] + tile["height"])
+        for x in range(tile.get("xPos", 0), tile.get("xPos", 0) + tile["width"])
+        for y in range(tile.get("yPos", 0), tile.get("yPos", 0) + tile["height"])
     }
     assert len(cells) == sum(tile["width"] * tile["height"] for tile in tiles)
     assert max(x for x, _ in cells) < board["mosaicLayout"]["columns"]
@@ -106,7 +157,7 @@ def test_the_dashboard_shows_every_alarm(default: Resources) -> None:
         shown.add(data["timeSeriesQuery"]["prometheusQuery"])
         assert tile["widget"]["title"]
     asked = {
-        _query(policy).rpartition(" > ")[0]
+        _query(policy).rpartition(" > ")[0].removeprefix("(").removesuffix(")")
         for policy in default("google_monitoring_alert_policy")
         if _query(policy)
     }

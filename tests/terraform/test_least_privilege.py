@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from infra.manifest import TFVARS
@@ -11,6 +12,11 @@ from tests.terraform.conftest import Resources
 
 _PRIMITIVE = re.compile(r"roles/(owner|editor|viewer|.*[aA]dmin)$")
 _EVERYBODY = {"allUsers", "allAuthenticatedUsers"}
+# What a grant is about, and what it says.
+_GRANT = (
+    *("project", "location", "service", "bucket", "secret_id", "topic", "subscription"),
+    *("crypto_key_id", "service_account_id", "role", "member", "condition"),
+)
 Everything = list[tuple[str, str, str, dict[str, Any]]]
 
 
@@ -38,6 +44,18 @@ def test_policies_are_added_to_never_replaced(everything: Everything) -> None:
     """Grants are single members: nothing here takes away what somebody else granted."""
     kinds = {kind for _, kind, _, _ in everything if "_iam_" in kind}
     assert set() == {kind for kind in kinds if kind.endswith(("_binding", "_policy"))}
+
+
+def test_a_grant_is_made_once(everything: Everything) -> None:
+    """No two resources make the same grant: who removed one, such as with a region, would take it
+    from the other."""
+    made = Counter(
+        (run, kind, *(json.dumps(values.get(name)) for name in _GRANT))
+        for run, kind, _, values in everything
+        if "_iam_member" in kind
+    )
+    assert made
+    assert [] == [grant for grant, times in made.items() if times > 1]
 
 
 def test_everybody_may_call_http_functions_behind_the_load_balancer(everything: Everything) -> None:

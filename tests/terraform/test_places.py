@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ def _places(value: Any, name: str = "") -> set[str]:
         ("default", {"us-central1"}),
         ("switched", {"us-central1"}),
         ("eu_only", set()),
+        ("none", set()),
     ],
 )
 def test_everything_is_where_it_may_be(everything: Everything, run: str, further: set[str]) -> None:
@@ -96,15 +99,20 @@ def test_databases_are_private_protected_and_backed_up(default: Resources) -> No
     )
 
 
-def test_a_switchover_swaps_the_roles_and_moves_the_traffic(everything: Everything) -> None:
-    """What led copies what was its copy; pushes and schedules go where the data is written."""
+def test_a_switchover_moves_the_traffic_and_makes_no_instance_anew(
+    everything: Everything,
+) -> None:
+    """Pushes and schedules go where the data is written. Who copies whom was swapped by gcloud, or
+    cannot be while a region is lost: Terraform, to which another leader is another instance,
+    leaves it alone."""
     switched: dict[str, list[dict[str, Any]]] = {}
     for run, kind, _, values in everything:
         if run == "switched":
             switched.setdefault(kind, []).append(values)
     instances = {one["region"]: one for one in switched["google_sql_database_instance"]}
     home, away = instances["europe-west1"], instances["us-central1"]
-    assert "dentalhelp-us-central1" == home["master_instance_name"]
+    assert "dentalhelp-europe-west1" == away["master_instance_name"]
+    assert "dentalhelp-us-central1" != home["master_instance_name"]
     assert ([], 1) == (
         home["settings"][0]["backup_configuration"],
         len(away["settings"][0]["backup_configuration"]),
@@ -119,6 +127,54 @@ def test_a_switchover_swaps_the_roles_and_moves_the_traffic(everything: Everythi
 def test_a_second_apply_changes_nothing(runs: dict[str, Any]) -> None:
     """What has been applied once is planned again without a single change."""
     assert [] == runs["and_again"]["changes"]
+
+
+def test_a_copy_for_reading_may_go(everything: Everything) -> None:
+    """Copies for reading follow the leader to its region: nothing refuses to let them go there."""
+    readers = [
+        values
+        for run, kind, address, values in everything
+        if run == "one_instance_per_service"
+        and kind == "google_sql_database_instance"
+        and ".reader[" in address
+    ]
+    assert readers
+    assert {(False, False)} == {
+        (one["deletion_protection"], one["settings"][0]["deletion_protection_enabled"])
+        for one in readers
+    }
+
+
+def test_instances_wait_only_where_they_are_called(everything: Everything) -> None:
+    """With min_instances those of the active region are warm; a region that stands by has none."""
+    waiting = {
+        (values["location"], values["service_config"][0]["min_instance_count"])
+        for run, kind, _, values in everything
+        if run == "one_instance_per_service"
+        and kind == "google_cloudfunctions2_function"
+        and values["name"].endswith("-http")
+    }
+    assert {("europe-west1", 1), ("us-central1", 0)} == waiting
+
+
+def test_the_databases_addresses_meet_no_others(default: Resources) -> None:
+    """The ranges in the network are named, all of them, and are apart."""
+    (databases,) = (
+        one for one in default("google_compute_global_address") if one["name"] == "databases"
+    )
+    ranges = [ip_network(f"{databases['address']}/{databases['prefix_length']}")]
+    ranges += [ip_network(one["ip_cidr_range"]) for one in default("google_vpc_access_connector")]
+    assert 3 == len(ranges)
+    assert not any(one.overlaps(other) for one, other in combinations(ranges, 2))
+
+
+def test_pages_keep_a_policy_of_their_own(default: Resources) -> None:
+    """The load balancer adds what every answer has; what scripts and styles a page may load only
+    the service that wrote it knows."""
+    for backend in default("google_compute_backend_service"):
+        added = {header.partition(":")[0] for header in backend["custom_response_headers"]}
+        assert {"Strict-Transport-Security", "X-Content-Type-Options", "X-Frame-Options"} <= added
+        assert "Content-Security-Policy" not in added
 
 
 def test_buckets_are_closed(everything: Everything) -> None:

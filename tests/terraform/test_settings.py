@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from infra import manifest
+from infra import deploy_traffic, manifest
 from shared.config import Config
 from tests.terraform.conftest import Resources
 
@@ -69,6 +69,36 @@ def test_pushes_are_for_the_function_they_reach(default: Resources) -> None:
         (target,) = job["http_target"]
         (token,) = target["oidc_token"]
         assert target["uri"].startswith(f"{token['audience']}/jobs/")
+
+
+def test_traffic_moves_to_what_terraform_made(runs: dict[str, Any]) -> None:
+    """make move-traffic asks gcloud for exactly the pushes and schedules of a region that leads."""
+    made: dict[str, list[dict[str, Any]]] = {}
+    for one in runs["switched"]["resources"]:
+        made.setdefault(one["type"], []).append(one["values"])
+    asked = list(deploy_traffic.moves("dentalhelp-test", "123456789012", "us-central1"))
+    pushes = {
+        (
+            "pubsub",
+            "subscriptions",
+            "modify-push-config",
+            one["name"],
+            f"--push-endpoint={one['push_config'][0]['push_endpoint']}",
+            f"--push-auth-service-account={token['service_account_email']}",
+            f"--push-auth-token-audience={token['audience']}",
+        )
+        for one in made["google_pubsub_subscription"]
+        for token in one["push_config"][0]["oidc_token"]
+    }
+    schedules = {
+        ("scheduler", "jobs", "resume", one["name"], f"--location={one['region']}")
+        for one in made["google_cloud_scheduler_job"]
+        if not one["paused"]
+    }
+    assert pushes | schedules == set(asked)
+    assert len(asked) == len(set(asked))
+    groups = {one["name"] for one in made["google_compute_region_network_endpoint_group"]}
+    assert groups == {f"{one['name']}-http" for one in made["google_compute_backend_service"]}
 
 
 def test_each_thread_may_have_a_request(default: Resources) -> None:

@@ -12,6 +12,7 @@ resource "google_storage_bucket" "packages" {
   project                     = var.project
   name                        = "${var.project}-packages"
   location                    = "EU"
+  force_destroy               = !var.protect
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
 
@@ -22,6 +23,13 @@ resource "google_storage_bucket" "packages" {
   encryption {
     default_kms_key_name = var.europe_key
   }
+}
+
+# Migrations run the tools' package.
+resource "google_storage_bucket_iam_member" "migrations" {
+  bucket = google_storage_bucket.packages.name
+  role   = "roles/storage.objectViewer"
+  member = "serviceAccount:${var.migrations_account}"
 }
 
 # The erasures' ledger and receipts, and the anchors of the audit log: made once, never changed.
@@ -59,6 +67,7 @@ resource "google_storage_bucket" "objects" {
   project                     = var.project
   name                        = local.object_names[each.key]
   location                    = "EU"
+  force_destroy               = !var.protect
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
   rpo                         = "ASYNC_TURBO"

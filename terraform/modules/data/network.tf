@@ -13,6 +13,7 @@ resource "google_compute_global_address" "databases" {
   name          = "databases"
   purpose       = "VPC_PEERING"
   address_type  = "INTERNAL"
+  address       = "10.16.0.0" # Google would choose any range, perhaps that of a connector (10.8.0.0)
   prefix_length = 20
   network       = google_compute_network.network.id
 }

@@ -8,9 +8,9 @@ output "instance_names" {
   value       = { for name in keys(var.services) : name => compact([local.home[local.instance_of[name]], try(local.away[local.instance_of[name]], "")]) }
 }
 
-output "home_instances" {
-  description = "The instances of the primary region."
-  value       = values(local.home)
+output "leading_instances" {
+  description = "The instances whose databases are writable."
+  value       = values(local.home_leads ? local.home : local.away)
 }
 
 output "disaster_recovery" {
@@ -64,4 +64,5 @@ output "objects" {
 output "source_bucket" {
   description = "The bucket of the packages."
   value       = google_storage_bucket.packages.name
+  depends_on  = [google_storage_bucket_iam_member.migrations]
 }

@@ -105,8 +105,10 @@ resource "google_sql_database_instance" "home" {
   }
 
   lifecycle {
-    # Set with gcloud once both exist, and swapped by a switchover; a disk grows by itself.
-    ignore_changes = [replication_cluster, replica_names, settings[0].disk_size]
+    # Who copies whom is decided once, here, and from then on by gcloud (docs/runbooks): to the provider
+    # another leader means another instance, and it would delete the one that was promoted or was lost.
+    # A disk grows by itself.
+    ignore_changes = [master_instance_name, replication_cluster, replica_names, settings[0].disk_size]
   }
 
   depends_on = [google_service_networking_connection.databases]
@@ -173,7 +175,7 @@ resource "google_sql_database_instance" "away" {
   }
 
   lifecycle {
-    ignore_changes = [replication_cluster, replica_names, settings[0].disk_size]
+    ignore_changes = [master_instance_name, replication_cluster, replica_names, settings[0].disk_size]
   }
 
   depends_on = [google_service_networking_connection.databases]
@@ -193,14 +195,14 @@ resource "google_sql_database_instance" "reader" {
   database_version     = var.database.version
   master_instance_name = local.home_leads ? google_sql_database_instance.home[each.value].name : google_sql_database_instance.away[each.value].name
   encryption_key_name  = var.database_keys[var.active_region]
-  deletion_protection  = var.protect
+  deletion_protection  = false # nothing is in it alone, and it goes when another region leads
 
   settings {
     edition                     = var.database.edition
     tier                        = var.database.tier
     availability_type           = "ZONAL"
     connector_enforcement       = "REQUIRED"
-    deletion_protection_enabled = var.protect
+    deletion_protection_enabled = false
     disk_autoresize             = true
 
     ip_configuration {

@@ -3,12 +3,13 @@
 locals {
   host = coalesce(var.domain, "${replace(google_compute_global_address.edge.address, ".", "-")}.sslip.io")
 
-  # https://owasp.org/www-project-secure-headers/: for answers that are JSON, not pages.
+  # https://owasp.org/www-project-secure-headers/, for what the functions do not answer themselves, too.
+  # Content-Security-Policy is the kit's alone (shared/http_reply.py): a page has one of its own, and the
+  # load balancer would put another over it.
   security_headers = [
     "Strict-Transport-Security: max-age=63072000; includeSubDomains",
     "X-Content-Type-Options: nosniff",
     "X-Frame-Options: DENY",
-    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy: no-referrer",
     "Cross-Origin-Resource-Policy: same-origin",
     "Permissions-Policy: camera=(), geolocation=(), microphone=()",

@@ -52,6 +52,14 @@ locals {
       lasting  = "0s"
       unit     = "1"
     }
+    dead-letters-logged = {
+      title    = "The log says that messages were given up"
+      figure   = "sum(increase(logging_googleapis_com:user_dead_letters[10m]))"
+      warning  = null
+      critical = 0
+      lasting  = "0s"
+      unit     = "1"
+    }
     erasure-duration = {
       title    = "Erasures take long"
       figure   = "histogram_quantile(0.99, sum by (le) (rate(dentalhelp_erasure_duration_seconds_bucket[5m])))"
@@ -175,8 +183,8 @@ locals {
     connections = {
       title    = "A database runs out of connections"
       figure   = "sum by (database_id) (cloudsql_googleapis_com:database_postgresql_num_backends)"
-      warning  = 700
-      critical = 900
+      warning  = floor(var.max_connections * 0.7)
+      critical = floor(var.max_connections * 0.9)
       lasting  = "60s"
       unit     = "1"
     }
@@ -213,8 +221,9 @@ locals {
       unit     = "1"
     }
     telemetry-dropped = {
+      # Minutely jobs send figures: if none arrives at all, not even that of what was dropped does.
       title    = "Figures are lost"
-      figure   = "sum(increase(dentalhelp_telemetry_dropped_total[15m]))"
+      figure   = "sum(increase(dentalhelp_telemetry_dropped_total[15m])) or absent_over_time(dentalhelp_outbox_age_seconds[15m])"
       warning  = 0
       critical = null
       lasting  = "0s"
@@ -222,8 +231,8 @@ locals {
     }
     backups = {
       # Cloud Monitoring looks back 25 hours at most; the daily backup begins between 02:00 and 06:00 UTC.
-      title    = "There was no backup for a day"
-      figure   = "25 * ((sum(increase(logging_googleapis_com:user_backups[25h])) or vector(0)) < bool 1)"
+      title    = "A database was not backed up for a day"
+      figure   = "25 * ((sum(increase(logging_googleapis_com:user_backups[25h])) or vector(0)) < bool ${var.backups - 0.5})"
       warning  = null
       critical = 24
       lasting  = "0s"

@@ -32,24 +32,34 @@ resource "google_monitoring_dashboard" "platform" {
     displayName = "DentalHelp"
     mosaicLayout = {
       columns = 12
-      tiles = [for position, chart in local.charts : {
-        xPos   = (position % 3) * 4
-        yPos   = floor(position / 3) * 4
-        width  = 4
-        height = 4
-        widget = {
+      # The API gives no 0 back: what is 0 must not be said, or every plan would change the page.
+      tiles = [for position, chart in local.charts : merge(
+        { for name, place in { xPos = (position % 3) * 4, yPos = floor(position / 3) * 4 } : name => place if place != 0 },
+        { width = 4, height = 4 },
+        { widget = {
           title = chart.title
-          xyChart = {
-            dataSets = [{
-              plotType        = "LINE"
-              targetAxis      = "Y1"
-              timeSeriesQuery = { prometheusQuery = chart.query, unitOverride = chart.unit }
-            }]
-            thresholds = [for threshold in chart.thresholds : merge(threshold, { direction = "ABOVE", targetAxis = "Y1" })]
-            yAxis      = { scale = "LINEAR" }
-          }
-        }
-      }]
+          xyChart = merge(
+            {
+              dataSets = [{
+                plotType        = "LINE"
+                targetAxis      = "Y1"
+                timeSeriesQuery = { prometheusQuery = chart.query, unitOverride = chart.unit }
+              }]
+              yAxis = { scale = "LINEAR" }
+            },
+            {
+              for name, lines in {
+                thresholds = [
+                  for threshold in chart.thresholds : merge(
+                    { for name, value in { value = threshold.value } : name => value if value != 0 },
+                    { color = threshold.color, direction = "ABOVE", targetAxis = "Y1" },
+                  )
+                ]
+              } : name => lines if length(lines) > 0
+            },
+          )
+        } },
+      )]
     }
   })
 }

@@ -42,7 +42,7 @@ resource "google_monitoring_alert_policy" "figure" {
     display_name = "above ${each.value.threshold}"
 
     condition_prometheus_query_language {
-      query                     = "${each.value.figure} > ${each.value.threshold}"
+      query                     = "(${each.value.figure}) > ${each.value.threshold}"
       duration                  = each.value.lasting
       evaluation_interval       = "60s"
       disable_metric_validation = true # on the first day nobody has sent a figure yet

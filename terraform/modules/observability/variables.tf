@@ -35,3 +35,13 @@ variable "retention_locked" {
   description = "Whether that can never be shortened."
   type        = bool
 }
+
+variable "max_connections" {
+  description = "How many connections a database takes."
+  type        = number
+}
+
+variable "backups" {
+  description = "How many instances are backed up each day."
+  type        = number
+}

@@ -50,26 +50,6 @@ resource "google_artifact_registry_repository" "images" {
   }
 }
 
-resource "google_storage_bucket_iam_member" "packages" {
-  for_each = merge(
-    { migrations = "serviceAccount:${var.migrations_account}" },
-    { for name, email in var.accounts : name => "serviceAccount:${email}" },
-  )
-
-  bucket = var.source_bucket
-  role   = "roles/storage.objectViewer"
-  member = each.value
-}
-
-resource "google_secret_manager_secret_iam_member" "first_admin" {
-  for_each = { for name, service in var.services : name => service if service.first_admin }
-
-  project   = var.project
-  secret_id = var.admin_secret
-  role      = "roles/secretmanager.secretAccessor"
-  member    = "serviceAccount:${var.accounts[each.key]}"
-}
-
 resource "google_cloud_run_v2_job" "job" {
   for_each = local.jobs
 
@@ -136,6 +116,4 @@ resource "google_cloud_run_v2_job" "job" {
       }
     }
   }
-
-  depends_on = [google_storage_bucket_iam_member.packages, google_secret_manager_secret_iam_member.first_admin]
 }

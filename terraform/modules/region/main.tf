@@ -62,7 +62,7 @@ resource "google_cloudfunctions2_function" "http" {
     service_account_email            = var.accounts[each.key]
     ingress_settings                 = "ALLOW_INTERNAL_AND_GCLB"
     all_traffic_on_latest_revision   = true
-    min_instance_count               = 0
+    min_instance_count               = var.active ? var.functions.min_instances : 0
     max_instance_count               = var.functions.max_instances
     max_instance_request_concurrency = var.functions.concurrency
     available_cpu                    = var.functions.cpu

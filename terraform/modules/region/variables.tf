@@ -75,6 +75,7 @@ variable "packages" {
 variable "functions" {
   description = "See the root module."
   type = object({
+    min_instances = number
     max_instances = number
     concurrency   = number
     cpu           = string

@@ -64,6 +64,22 @@ resource "google_secret_manager_secret_iam_member" "secret" {
   member    = local.member
 }
 
+resource "google_secret_manager_secret_iam_member" "first_admin" {
+  count = var.service.first_admin ? 1 : 0
+
+  project   = var.project
+  secret_id = var.admin_secret
+  role      = "roles/secretmanager.secretAccessor"
+  member    = local.member
+}
+
+# Its jobs run the tools' package.
+resource "google_storage_bucket_iam_member" "packages" {
+  bucket = var.source_bucket
+  role   = "roles/storage.objectViewer"
+  member = local.member
+}
+
 resource "google_pubsub_topic_iam_member" "publisher" {
   for_each = var.topics
 

@@ -11,9 +11,20 @@ variable "name" {
 variable "service" {
   description = "What the manifest says of it."
   type = object({
-    id      = string
-    buckets = list(string)
+    id          = string
+    buckets     = list(string)
+    first_admin = bool
   })
+}
+
+variable "source_bucket" {
+  description = "The bucket of the packages."
+  type        = string
+}
+
+variable "admin_secret" {
+  description = "Id of the secret with the first ADMIN's password; null where there is none."
+  type        = string
 }
 
 variable "instances" {
