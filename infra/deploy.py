@@ -110,6 +110,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         cloud = Cloud.of_environment(Shell())
         if given.command == "plan":
+            if not cloud.begun:
+                raise Failed("Nothing is there yet: make deploy shows each plan before it asks.")
             package.main()
             cloud.init()
             plan(cloud)

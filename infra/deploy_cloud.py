@@ -88,12 +88,18 @@ class Cloud:
             )
         self._gcloud("storage", "service-agent")
         bucket = f"gs://{self._state_bucket}"
-        if not self.shell.works("gcloud", "storage", "buckets", "describe", bucket):
+        if not self.begun:
             self._gcloud(
                 *("storage", "buckets", "create", bucket, "--location=EU"),
                 *("--uniform-bucket-level-access", "--public-access-prevention"),
             )
             self._gcloud("storage", "buckets", "update", bucket, "--versioning")
+
+    @property
+    def begun(self) -> bool:
+        """Is there a place for Terraform's state? Raises Failed."""
+        bucket = f"gs://{self._state_bucket}"
+        return self.shell.works("gcloud", "storage", "buckets", "describe", bucket)
 
     @property
     def _state_bucket(self) -> str:

@@ -240,6 +240,16 @@ def test_a_copy_is_paired_once(tools: Tools) -> None:
         assert [] == [asked for asked, _ in tools.asked if "instances patch" in asked]
 
 
+def test_a_plan_of_nothing_says_how_to_begin(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the first deployment there is no state to plan against: one line says what to do."""
+    monkeypatch.setenv("TF_VAR_project", "p")
+    assert 1 == deploy.main(["plan"])
+    assert "make deploy shows each plan" in capsys.readouterr().err
+    assert [] == [asked for asked, _ in tools.asked if asked.startswith("terraform")]
+
+
 def test_an_old_gcloud_is_found_before_anything_is_made(tools: Tools) -> None:
     """A command that is needed after the databases is looked for before them."""
     tools.answer({"gcloud sql users assign-roles --help": "FAIL"} | _OUTPUTS)
