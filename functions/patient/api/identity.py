@@ -25,9 +25,7 @@ class Identity(BaseModel):
     national_id: str | None
 
 
-@api.get(
-    "/-/identity/{patient_id}", access=services("xray"), returns=Identity, problems=[NotFound]
-)
+@api.get("/-/identity/{patient_id}", access=services("xray"), returns=Identity, problems=[NotFound])
 def identity(patient_id: UUID) -> Identity:
     """Name, birth date and national id, to compare with what an image says; on record as any
     other read of the profile."""
