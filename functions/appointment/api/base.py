@@ -17,6 +17,7 @@ from shared.http import Api, Reply
 __all__ = [
     "CLINIC_DESK",
     "CLINIC_STAFF",
+    "DESK",
     "Appointment",
     "Body",
     "Name",
@@ -31,8 +32,10 @@ api = Api("appointment", prefix="/api/appointments")
 
 CLINIC_STAFF = roles(*STAFF, clinic="clinic_id")
 """Whoever works at the clinic that the request names."""
-CLINIC_DESK = roles("RECEPTIONIST", "ADMIN", clinic="clinic_id")
-"""Whoever keeps its schedule."""
+DESK = ("RECEPTIONIST", "ADMIN")
+"""The roles that keep a clinic's schedule."""
+CLINIC_DESK = roles(*DESK, clinic="clinic_id")
+"""Whoever keeps the schedule of the clinic that the request names."""
 
 Note = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 """Free text; it is kept sealed with the patient's key."""

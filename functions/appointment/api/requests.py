@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from functions.appointment.api.base import (
     CLINIC_DESK,
     CLINIC_STAFF,
+    DESK,
     Appointment,
     Body,
     Note,
@@ -33,8 +34,6 @@ from shared.pages import Moment, Page
 from shared.privacy import PersonErased
 
 __all__ = ["Request"]
-
-_DESK = ("RECEPTIONIST", "ADMIN")
 
 
 class Ask(Asked):
@@ -122,7 +121,7 @@ def show(request_id: UUID, caller: Caller) -> Reply[Request]:
 
 @api.post(
     "/requests/{request_id}/accept",
-    access=roles(*_DESK),
+    access=roles(*DESK),
     returns=Appointment,
     status=201,
     problems=[
@@ -142,18 +141,18 @@ def accept(request_id: UUID, body: Accept, if_match: IfMatch, caller: Caller) ->
     Of two who answer at once one does, the other is told 409 RequestDecided.
     """
     order = requests.Accept(body.practitioner_id, body.starts_at, body.chair_id, body.note)
-    return answer(requests.accept(request_id, if_match, order, Scope.of(caller, *_DESK)), new=True)
+    return answer(requests.accept(request_id, if_match, order, Scope.of(caller, *DESK)), new=True)
 
 
 @api.post(
     "/requests/{request_id}/decline",
-    access=roles(*_DESK),
+    access=roles(*DESK),
     returns=Request,
     problems=[NotFound, Forbidden, StaleVersion, RequestDecided, PersonErased],
 )
 def decline(request_id: UUID, body: Decline, if_match: IfMatch, caller: Caller) -> Reply[Request]:
     """Tell the patient why it is not possible."""
-    scope = Scope.of(caller, *_DESK)
+    scope = Scope.of(caller, *DESK)
     return _answer(requests.decline(request_id, if_match, body.reason, scope))
 
 
@@ -165,7 +164,7 @@ def decline(request_id: UUID, body: Decline, if_match: IfMatch, caller: Caller) 
 )
 def withdraw(request_id: UUID, if_match: IfMatch, caller: Caller) -> Reply[Request]:
     """Take an open request back; its patient or reception."""
-    scope = Scope.of(caller, *_DESK)
+    scope = Scope.of(caller, *DESK)
     return _answer(requests.withdraw(request_id, if_match, scope))
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from functions.appointment.api.base import (
     CLINIC_DESK,
     CLINIC_STAFF,
+    DESK,
     Appointment,
     Period,
     answer,
@@ -37,8 +38,6 @@ from shared.pages import Page
 from shared.privacy import PersonErased
 
 __all__ = ["Offer", "Wish"]
-
-_DESK = ("RECEPTIONIST", "ADMIN")
 
 
 class Held(BaseModel):
@@ -148,7 +147,7 @@ def show(wish_id: UUID, caller: Caller) -> Reply[Wish]:
 )
 def withdraw(wish_id: UUID, if_match: IfMatch, caller: Caller) -> Reply[Wish]:
     """Wait no more; a slot that is held for the wish goes to the next."""
-    return _answer(waitlist.withdraw(wish_id, if_match, Scope.of(caller, *_DESK)))
+    return _answer(waitlist.withdraw(wish_id, if_match, Scope.of(caller, *DESK)))
 
 
 @api.get("/offers/{offer_id}", access=anyone(), returns=Offer, problems=[NotFound])
@@ -165,7 +164,7 @@ def show_offer(offer_id: UUID, caller: Caller) -> Offer:
 )
 def accept(offer_id: UUID, caller: Caller) -> Reply[Appointment]:
     """Take the slot that is held; again, it is the same appointment. 410 once the offer is over."""
-    return answer(answers.accept(offer_id, Scope.of(caller, *_DESK)), new=True)
+    return answer(answers.accept(offer_id, Scope.of(caller, *DESK)), new=True)
 
 
 @api.post(
@@ -175,7 +174,7 @@ def accept(offer_id: UUID, caller: Caller) -> Reply[Appointment]:
 )
 def decline(offer_id: UUID, caller: Caller) -> None:
     """Leave the slot to the next and go on waiting; again, nothing changes."""
-    answers.decline(offer_id, Scope.of(caller, *_DESK))
+    answers.decline(offer_id, Scope.of(caller, *DESK))
 
 
 def _answer(wish: waitlist.Wish, *, new: bool = False) -> Reply[Wish]:
