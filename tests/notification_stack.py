@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from functions.notification.service import sending
 from shared.bus import Subscription, parse_push
 from shared.config import config
@@ -15,7 +17,7 @@ from shared.types import uuid7
 from tests.mail_server import MailServer
 from tests.platform import Platform
 
-__all__ = ["Clinic"]
+__all__ = ["Clinic", "clinic_fixture"]
 
 
 class Clinic(Platform):
@@ -105,3 +107,13 @@ class Clinic(Platform):
         assert 200 == response.status_code, response.text
         found: dict[str, Any] = response.json or {}
         return found
+
+
+def clinic_fixture(more: Sequence[str] = ()) -> Any:
+    """A fixture: one platform for the module that has it; every test has people of its own."""
+
+    @pytest.fixture(scope="module")
+    def clinic(service_db: Callable[[str], str], server: MailServer) -> Clinic:
+        return Clinic(service_db, server, more)
+
+    return clinic

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -21,24 +20,6 @@ from shared.db import (
 from shared.errors import Unavailable
 from shared.wire import SqlError, Statement
 from tests.integration.db_stack import account, balance, together
-
-
-@pytest.fixture(scope="module")
-def url(new_db: Callable[[], str]) -> str:
-    """One database for this module."""
-    made = new_db()
-    db = Database(made)
-    db.all("create table account (id text primary key, balance int not null)")
-    db.close()
-    return made
-
-
-@pytest.fixture
-def db(url: str) -> Iterator[Database]:
-    """A database handle of the test's own."""
-    made = Database(url)
-    yield made
-    made.close()
 
 
 def test_a_lock_held_too_long_is_a_lock_timeout(db: Database) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,32 +11,6 @@ from shared.db import Database, Tx, UniqueViolation
 from shared.wire import SqlError, Statement
 from tests.integration.db_stack import account, balance
 from tests.integration.held_stack import add, claim, held
-
-
-@pytest.fixture(scope="module")
-def url(new_db: Callable[[], str]) -> str:
-    """One database for this module."""
-    made = new_db()
-    db = Database(made)
-    db.all("create table account (id text primary key, balance int not null)")
-    db.close()
-    return made
-
-
-@pytest.fixture
-def db(url: str) -> Iterator[Database]:
-    """A database handle of the test's own."""
-    made = Database(url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def other(url: str) -> Iterator[Database]:
-    """What somebody else sees."""
-    made = Database(url)
-    yield made
-    made.close()
 
 
 def test_all_of_a_request_commits_at_once(db: Database, other: Database) -> None:

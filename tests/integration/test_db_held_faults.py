@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -11,32 +11,6 @@ from shared.errors import Unavailable
 from tests.integration.db_stack import account, balance, together
 from tests.integration.held_stack import add, claim, held
 from tests.integration.test_db import kill
-
-
-@pytest.fixture(scope="module")
-def url(new_db: Callable[[], str]) -> str:
-    """One database for this module."""
-    made = new_db()
-    db = Database(made)
-    db.all("create table account (id text primary key, balance int not null)")
-    db.close()
-    return made
-
-
-@pytest.fixture
-def db(url: str) -> Iterator[Database]:
-    """A database handle of the test's own."""
-    made = Database(url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def other(url: str) -> Iterator[Database]:
-    """What somebody else sees."""
-    made = Database(url)
-    yield made
-    made.close()
 
 
 def test_a_later_part_may_wait_less_long(db: Database, other: Database) -> None:

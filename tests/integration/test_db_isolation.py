@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 
 from shared.db import (
@@ -13,24 +11,6 @@ from shared.db import (
     Tx,
 )
 from tests.integration.db_stack import Meeting, account, balance, together
-
-
-@pytest.fixture(scope="module")
-def url(new_db: Callable[[], str]) -> str:
-    """One database for this module."""
-    made = new_db()
-    db = Database(made)
-    db.all("create table account (id text primary key, balance int not null)")
-    db.close()
-    return made
-
-
-@pytest.fixture
-def db(url: str) -> Iterator[Database]:
-    """A database handle of the test's own."""
-    made = Database(url)
-    yield made
-    made.close()
 
 
 def increments(db: Database, name: str, isolation: Isolation) -> tuple[list[object], int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -52,23 +52,6 @@ SEQUENCE:{sequence}\r
 END:VEVENT\r
 END:VCALENDAR\r
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[MailServer]:
-    """One provider for the module."""
-    running = MailServer()
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def mail(server: MailServer) -> Iterator[MailServer]:
-    """A provider that is there again after each test."""
-    yield server
-    if not server.up:
-        server.start()
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from icalendar import Calendar
 
 from functions.appointment.main import service as appointment
@@ -17,7 +15,7 @@ from shared.testing import frozen
 from shared.types import uuid7
 from tests.appointment_stack import WEEK
 from tests.mail_server import MailServer, Received
-from tests.notification_stack import Clinic
+from tests.notification_stack import Clinic, clinic_fixture
 
 ZONE = ZoneInfo("Europe/Bucharest")
 API = "/api/appointments"
@@ -30,20 +28,7 @@ TYPE = {
     "cutoff_minutes": 60,
 }
 
-
-@pytest.fixture(scope="module")
-def mail() -> Iterator[MailServer]:
-    """A provider that takes everything."""
-    server = MailServer()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str], mail: MailServer) -> Clinic:
-    """The platform with appointment."""
-    return Clinic(service_db, mail, more=("appointment",))
+clinic = clinic_fixture(more=("appointment",))
 
 
 def _made(clinic: Clinic, path: str, body: Any, token: str, **headers: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,35 +19,12 @@ from shared.db import Tx
 from shared.inbox import receive
 from shared.messages import envelope
 from tests.mail_server import MailServer
-from tests.notification_stack import Clinic
+from tests.notification_stack import Clinic, clinic_fixture
 
 LINK = "https://clinic.example/invitation#a.b-c_d"
 LETTERS = "/api/notifications/-/dead-letters"
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[MailServer]:
-    """One provider for the module."""
-    running = MailServer()
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def mail(server: MailServer) -> Iterator[MailServer]:
-    """A provider that is well again after each test."""
-    yield server
-    server.replies.clear()
-    server.data_reply, server.silent = None, False
-    if not server.up:
-        server.start()
-
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str], server: MailServer) -> Clinic:
-    """The platform of this module; every test has people of its own."""
-    return Clinic(service_db, server)
+clinic = clinic_fixture()
 
 
 @pytest.fixture(scope="module")

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from uuid import uuid4
 
 import pytest
 
 from functions.notification.domain.notices import NOTICES
 from shared.contracts.auth import PasswordChanged, UserActivated
-from tests.mail_server import MailServer
-from tests.notification_stack import Clinic
+from tests.notification_stack import Clinic, clinic_fixture
 
 INBOX = "/api/notifications"
 PREFERENCES = f"{INBOX}/preferences"
 
-
-@pytest.fixture(scope="module")
-def mail() -> Iterator[MailServer]:
-    """A provider that takes everything."""
-    server = MailServer()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str], mail: MailServer) -> Clinic:
-    """The platform of this module; every test has people of its own."""
-    return Clinic(service_db, mail)
+clinic = clinic_fixture()
 
 
 def test_whoever_registers_is_welcome(clinic: Clinic) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from uuid import UUID
 
@@ -14,24 +13,11 @@ from shared import client
 from shared.contracts.auth import EmailUpdated, PasswordChanged, UserActivated
 from shared.contracts.notification import SendInvitation, SendWelcome
 from tests.mail_server import MailServer
-from tests.notification_stack import Clinic
+from tests.notification_stack import Clinic, clinic_fixture
 
 LINK = "https://clinic.example/invitation#a.b-c_d"
 
-
-@pytest.fixture(scope="module")
-def mail() -> Iterator[MailServer]:
-    """A provider that takes everything unless a test says otherwise."""
-    server = MailServer()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str], mail: MailServer) -> Clinic:
-    """The platform of this module; every test has people of its own."""
-    return Clinic(service_db, mail)
+clinic = clinic_fixture()
 
 
 def test_a_changed_password_is_told_twice(clinic: Clinic, mail: MailServer) -> None:

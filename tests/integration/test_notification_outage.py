@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,32 +12,9 @@ from functions.notification.store import deliveries
 from shared import faults
 from shared.contracts.auth import PasswordChanged
 from tests.mail_server import MailServer
-from tests.notification_stack import Clinic
+from tests.notification_stack import Clinic, clinic_fixture
 
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[MailServer]:
-    """One provider for the module."""
-    running = MailServer()
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def mail(server: MailServer) -> Iterator[MailServer]:
-    """A provider that is well again after each test."""
-    yield server
-    server.replies.clear()
-    server.data_reply, server.silent = None, False
-    if not server.up:
-        server.start()
-
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str], server: MailServer) -> Clinic:
-    """The platform of this module; every test has people of its own."""
-    return Clinic(service_db, server)
+clinic = clinic_fixture()
 
 
 def test_a_provider_that_is_down_is_asked_later_and_later(clinic: Clinic, mail: MailServer) -> None:

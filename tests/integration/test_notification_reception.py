@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,25 +11,12 @@ from functions.notification.main import service
 from shared.contracts.appointment import AppointmentRequestDeclined, AppointmentRequested
 from shared.contracts.auth import ClinicUpdated, HeldRole, RolesChanged
 from tests.mail_server import MailServer
-from tests.notification_stack import Clinic
+from tests.notification_stack import Clinic, clinic_fixture
 from tests.platform import PASSWORD
 
 HERE = {"address": "Str. Lungă 1", "time_zone": "Europe/Bucharest", "languages": ["ro", "en"]}
 
-
-@pytest.fixture(scope="module")
-def mail() -> Iterator[MailServer]:
-    """A provider that takes everything."""
-    server = MailServer()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str], mail: MailServer) -> Clinic:
-    """The platform of this module; every test has clinics of its own."""
-    return Clinic(service_db, mail)
+clinic = clinic_fixture()
 
 
 @pytest.fixture(scope="module")

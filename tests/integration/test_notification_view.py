@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
-
-import pytest
 
 from functions.notification.main import service
 from functions.notification.store import live
@@ -15,25 +12,12 @@ from shared.contracts.notification import SendInvitation
 from shared.documents import documents
 from shared.runtime import vault
 from tests.mail_server import MailServer
-from tests.notification_stack import Clinic
+from tests.notification_stack import Clinic, clinic_fixture
 
 INBOX = "/api/notifications"
 PREFERENCES = f"{INBOX}/preferences"
 
-
-@pytest.fixture(scope="module")
-def mail() -> Iterator[MailServer]:
-    """A provider that takes everything."""
-    server = MailServer()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str], mail: MailServer) -> Clinic:
-    """The platform of this module; every test has people of its own."""
-    return Clinic(service_db, mail)
+clinic = clinic_fixture()
 
 
 def _view(person: UUID) -> dict[str, Any]:
