@@ -11,7 +11,7 @@ from pathlib import Path
 
 import obstore
 import pytest
-from obstore.store import from_url
+from obstore.store import GCSStore
 
 _ACCOUNT = "svc-xray@p.iam.gserviceaccount.com"
 _TOKEN = '{"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}'
@@ -57,8 +57,8 @@ def test_a_function_signs_with_its_own_account_and_no_key(
     monkeypatch.setenv("HOME", str(tmp_path))  # where gcloud keeps a developer's own credentials
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     with _proxy() as (url, asked):
-        store = from_url(
-            "gs://bucket",
+        store = GCSStore(
+            "bucket",
             client_options={"proxy_url": url, "timeout": "5s", "allow_http": True},
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
         )
