@@ -19,15 +19,11 @@ def collect(batch: Batch, people: Sequence[Patient]) -> None:
     visits = {
         appointment_id(who, visit): (who, visit) for who in people for visit in who.year.visits
     }
-    fresh = batch.missing("appointments", "appointment_id", visits)
-    for identity, (who, visit) in visits.items():
-        if identity in fresh:
-            _appointment(batch, who, visit)
+    for who, visit in batch.missing("appointments", "appointment_id", visits):
+        _appointment(batch, who, visit)
     asked = {request_id(who, each): (who, each) for who in people for each in who.year.asked}
-    fresh = batch.missing("appointment_requests", "request_id", asked)
-    for identity, (who, each) in asked.items():
-        if identity in fresh:
-            _request(batch, who, each)
+    for who, each in batch.missing("appointment_requests", "request_id", asked):
+        _request(batch, who, each)
 
 
 def appointment_id(who: Patient, visit: Visit) -> UUID:

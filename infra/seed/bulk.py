@@ -7,11 +7,11 @@ kit's makes keys and audit entries. An erasure that is under way is waited for, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -28,7 +28,7 @@ from shared.wire import Statement
 
 __all__ = ["Batch", "Patient", "fill"]
 
-Rows = Sequence[Mapping[str, Any]]
+T = TypeVar("T")
 
 _KNOWN = """
 insert into known_people (person_id) select unnest(:people::uuid[]) on conflict do nothing
@@ -89,11 +89,11 @@ class Batch:
             self.tx.keys[who.patient_id] = key
         return key
 
-    def missing(self, table: str, column: str, ids: Iterable[UUID]) -> set[UUID]:
-        """Those of ``ids`` that are not in the ``column`` of ``table``."""
-        wanted = set(ids)
+    def missing(self, table: str, column: str, made: Mapping[UUID, T]) -> list[T]:
+        """What is ``made`` under ids that are not in the ``column`` of ``table``, in its order."""
         sql = f"select {column} as id from {table} where {column} = any(:ids::uuid[])"  # nosec B608
-        return wanted - {row["id"] for row in self.tx.all(sql, ids=list(wanted))}
+        there = {row["id"] for row in self.tx.all(sql, ids=list(made))}
+        return [each for identity, each in made.items() if identity not in there]
 
     def add(self, table: str, **columns: Any) -> None:
         """A row; every row of a table has the same columns."""

@@ -41,14 +41,12 @@ class Told(NamedTuple):
 def collect(batch: Batch, people: Sequence[Patient]) -> None:
     """What is missing of what these people were told."""
     everything = {notification_id(who, each): (who, each) for who in people for each in told(who)}
-    fresh = batch.missing("notifications", "id", everything)
     languages: dict[UUID, str] = {}
     count: dict[UUID, int] = {}
-    for identity, (who, each) in everything.items():
-        if identity in fresh:
-            _notification(batch, who, each)
-            languages[who.patient_id] = who.year.language
-            count[who.patient_id] = count.get(who.patient_id, 0) + 1
+    for who, each in batch.missing("notifications", "id", everything):
+        _notification(batch, who, each)
+        languages[who.patient_id] = who.year.language
+        count[who.patient_id] = count.get(who.patient_id, 0) + 1
     if count:
         batch.tx.run(
             _INBOX,

@@ -57,10 +57,8 @@ def collect(batch: Batch, people: Sequence[Patient]) -> None:
     taken = {
         xray_id(who, picture): (who, picture) for who in people for picture in who.mouth.pictures
     }
-    fresh = batch.missing("xrays", "xray_id", taken)
-    for identity, (who, picture) in taken.items():
-        if identity in fresh:
-            _xray(batch, who, picture)
+    for who, picture in batch.missing("xrays", "xray_id", taken):
+        _xray(batch, who, picture)
 
 
 @cache

@@ -33,18 +33,14 @@ _TAKEN_BACK = "Prescribed twice."
 def collect(batch: Batch, people: Sequence[Patient]) -> None:
     """What is missing of these people's plans and prescriptions."""
     plans = {treatment_id(who, plan): (who, plan) for who in people for plan in who.mouth.plans}
-    fresh = batch.missing("treatments", "treatment_id", plans)
     told = {who.patient_id: done(who) for who in people}
-    for identity, (who, plan) in plans.items():
-        if identity in fresh:
-            _treatment(batch, who, plan, told[who.patient_id])
+    for who, plan in batch.missing("treatments", "treatment_id", plans):
+        _treatment(batch, who, plan, told[who.patient_id])
     issued = {
         prescription_id(who, each): (who, each) for who in people for each in who.mouth.prescribed
     }
-    fresh = batch.missing("prescriptions", "prescription_id", issued)
-    for identity, (who, each) in issued.items():
-        if identity in fresh:
-            _prescription(batch, who, each)
+    for who, each in batch.missing("prescriptions", "prescription_id", issued):
+        _prescription(batch, who, each)
 
 
 def treatment_id(who: Patient, plan: Planned) -> UUID:
