@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+import pytest
 
 from functions.appointment import main
 from shared.contracts.auth import ClinicUpdated
 from shared.contracts.patient import PatientRegistered
 from shared.identity import Caller
+from shared.testing import FrozenClock, frozen
 from shared.types import uuid7
 from tests.service_stack import ServiceStack
 
-__all__ = ["DAYS", "WEEK", "AppointmentStack", "Clinic", "Visit", "person", "shift", "utc"]
+__all__ = [
+    "DAYS",
+    "NINE",
+    "NOW",
+    "WEEK",
+    "AppointmentStack",
+    "Clinic",
+    "Visit",
+    "clinic_fixture",
+    "person",
+    "shift",
+    "time_fixture",
+    "utc",
+]
 
 DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 
@@ -40,7 +56,10 @@ def person(role: str, place: UUID | None = None, identity: UUID | None = None) -
     return Caller("person", id=identity or uuid7(), roles=frozenset({role}), clinics=held)
 
 
-NINE = utc("2026-03-02T07:00")  # a Monday, in Bucharest
+NOW = utc("2026-03-02T05:00")
+"""A Monday, 07:00 in Bucharest."""
+NINE = utc("2026-03-02T07:00")
+"""When the working day begins there."""
 
 
 class Clinic:
@@ -174,3 +193,24 @@ class Visit:
     def free(self) -> list[datetime]:
         """The free slots of its practitioner."""
         return self.stack.slots(self.doctor, self.kind, NINE - timedelta(hours=2))
+
+
+def clinic_fixture(zone: str = "Europe/Bucharest") -> Any:
+    """A fixture: a clinic of each test's own."""
+
+    @pytest.fixture
+    def clinic(stack: AppointmentStack) -> Clinic:
+        return Clinic(stack, zone)
+
+    return clinic
+
+
+def time_fixture(at: datetime = NOW) -> Any:
+    """A fixture of every test of the module: the clock stands."""
+
+    @pytest.fixture(autouse=True)
+    def time() -> Iterator[FrozenClock]:
+        with frozen(at) as clock:
+            yield clock
+
+    return time

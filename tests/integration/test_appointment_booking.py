@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from shared.testing import FrozenClock, frozen
 from shared.types import uuid7
-from tests.appointment_stack import AppointmentStack, Clinic, person, utc
+from tests.appointment_stack import (
+    NINE,
+    NOW,
+    AppointmentStack,
+    Clinic,
+    clinic_fixture,
+    person,
+    time_fixture,
+    utc,
+)
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")  # a Monday, 07:00 in Bucharest
-NINE = utc("2026-03-02T07:00")
 HALF = timedelta(minutes=30)
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture(scope="module")
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic in Bucharest."""
-    return Clinic(stack, "Europe/Bucharest")
-
-
-@pytest.fixture(autouse=True)
-def at() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture()
+at = time_fixture()
 
 
 def booked(stack: AppointmentStack, clinic: Clinic, *order: Any, **more: Any) -> dict[str, Any]:

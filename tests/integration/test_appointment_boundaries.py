@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,38 +14,32 @@ from shared.config import config
 from shared.contracts.gdpr import GdprDataDeletion
 from shared.errors import NotFound
 from shared.identity import Caller
-from shared.testing import FrozenClock, frozen
+from shared.testing import FrozenClock
 from shared.types import uuid7
-from tests.appointment_stack import NINE, AppointmentStack, Clinic, Visit, person, utc
+from tests.appointment_stack import (
+    NINE,
+    NOW,
+    AppointmentStack,
+    Clinic,
+    Visit,
+    clinic_fixture,
+    person,
+    time_fixture,
+)
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")
 TUESDAY = NINE + timedelta(days=1)
 HOUR = timedelta(hours=1)
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic in Bucharest."""
-    return Clinic(stack, "Europe/Bucharest")
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture()
+at = time_fixture()
 
 
 @pytest.fixture
 def elsewhere(stack: AppointmentStack) -> Caller:
     """Somebody who may do everything at another clinic."""
     return person("ADMIN", Clinic(stack, "Europe/Bucharest").id)
-
-
-@pytest.fixture(autouse=True)
-def at() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
 
 
 def erase(stack: AppointmentStack, patient: UUID) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,32 +14,25 @@ from functions.appointment.service import icalendar
 from shared.config import config
 from shared.contracts.gdpr import GdprDataDeletion
 from shared.identity import Caller
-from shared.testing import FrozenClock, frozen
+from shared.testing import FrozenClock
 from shared.types import uuid7
-from tests.appointment_stack import AppointmentStack, Clinic, person, utc
+from tests.appointment_stack import (
+    NOW,
+    AppointmentStack,
+    Clinic,
+    clinic_fixture,
+    person,
+    time_fixture,
+    utc,
+)
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")
 NINE = utc("2026-03-03T07:00")
 HALF = timedelta(minutes=30)
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture(scope="module")
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic in Bucharest."""
-    return Clinic(stack, "Europe/Bucharest")
-
-
-@pytest.fixture(autouse=True)
-def time() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture()
+time = time_fixture()
 
 
 @pytest.fixture

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from shared.testing import FrozenClock, frozen
 from shared.types import uuid7
-from tests.appointment_stack import AppointmentStack, Clinic, person, shift, utc
+from tests.appointment_stack import AppointmentStack, Clinic, person, shift, time_fixture, utc
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")
-
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture(autouse=True)
-def at() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+at = time_fixture()
 
 
 def test_a_day_of_fifty_practitioners_is_one_query(

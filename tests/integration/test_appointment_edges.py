@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,25 +10,16 @@ import pytest
 
 from functions.appointment.jobs import remind
 from shared.config import config
-from shared.testing import FrozenClock, frozen
+from shared.testing import FrozenClock
 from shared.wire import Wire
-from tests.appointment_stack import AppointmentStack, Clinic, Visit, person, utc
+from tests.appointment_stack import AppointmentStack, Clinic, Visit, person, time_fixture, utc
+from tests.service_stack import stack_fixture
 
 NOW = utc("2026-03-02T00:00")  # a Monday
 HOUR = timedelta(hours=1)
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture(autouse=True)
-def at() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+at = time_fixture(NOW)
 
 
 def test_a_clinic_without_summer_time(stack: AppointmentStack) -> None:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import pytest
 
 from shared.clocks import clock
-from tests.appointment_stack import DAYS, AppointmentStack, Clinic, shift
+from tests.appointment_stack import DAYS, AppointmentStack, Clinic, clinic_fixture, shift
+from tests.service_stack import stack_fixture
 
 T = TypeVar("T")
 
@@ -29,17 +30,8 @@ select count(*) as n from appointments a join appointments b on a.appointment_id
  where a.status not in ('CANCELLED', 'MISSED') and b.status not in ('CANCELLED', 'MISSED')
 """
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic that is always open."""
-    return Clinic(stack, "UTC")
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture("UTC")
 
 
 ALWAYS = [shift(day, "00:00", "24:00") for day in DAYS]

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
-
-import pytest
 
 from functions.appointment.main import service
 from shared.contracts.gdpr import GdprDataDeletion
 from shared.identity import Caller
-from shared.testing import FrozenClock, frozen
+from shared.testing import FrozenClock
 from shared.types import uuid7
-from tests.appointment_stack import WEEK, AppointmentStack, Clinic, Visit, person, utc
+from tests.appointment_stack import (
+    NOW,
+    WEEK,
+    AppointmentStack,
+    Clinic,
+    Visit,
+    clinic_fixture,
+    person,
+    time_fixture,
+)
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")
-NINE = utc("2026-03-02T07:00")
 HOUR = timedelta(hours=1)
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture(scope="module")
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic in Bucharest."""
-    return Clinic(stack, "Europe/Bucharest")
-
-
-@pytest.fixture(autouse=True)
-def at() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture()
+at = time_fixture()
 
 
 def test_lists(stack: AppointmentStack, at: FrozenClock) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
@@ -16,31 +15,24 @@ from werkzeug.test import TestResponse
 from functions.appointment.jobs import remind
 from shared.config import config
 from shared.messages import Envelope
-from shared.testing import FrozenClock, frozen
-from tests.appointment_stack import AppointmentStack, Clinic, person, utc
+from shared.testing import FrozenClock
+from tests.appointment_stack import (
+    NOW,
+    AppointmentStack,
+    Clinic,
+    clinic_fixture,
+    person,
+    time_fixture,
+    utc,
+)
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")  # a Monday, 07:00 in Bucharest
 FRIDAY = utc("2026-03-06T08:00")
 HOUR = timedelta(hours=1)
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic that reminds 48 and 2 hours before."""
-    return Clinic(stack, "Europe/Bucharest")
-
-
-@pytest.fixture(autouse=True)
-def time() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture()
+time = time_fixture()
 
 
 def booked(

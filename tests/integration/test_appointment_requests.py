@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from shared.contracts.gdpr import GdprDataDeletion
 from shared.runtime import vault
-from shared.testing import FrozenClock, frozen
 from shared.types import uuid7
-from tests.appointment_stack import AppointmentStack, Clinic, person, utc
+from tests.appointment_stack import (
+    NOW,
+    AppointmentStack,
+    Clinic,
+    clinic_fixture,
+    person,
+    time_fixture,
+    utc,
+)
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")
 NINE = utc("2026-03-03T07:00")
 HALF = timedelta(minutes=30)
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic that nobody has asked yet."""
-    return Clinic(stack, "Europe/Bucharest")
-
-
-@pytest.fixture(autouse=True)
-def time() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture()
+time = time_fixture()
 
 
 def body(patient: UUID, clinic: Clinic, kind: UUID, **more: Any) -> dict[str, Any]:

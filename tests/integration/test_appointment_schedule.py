@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shared.errors import NotFound
-from shared.testing import FrozenClock, frozen
+from shared.testing import FrozenClock
 from shared.types import uuid7
-from tests.appointment_stack import WEEK, AppointmentStack, Clinic, person, shift, utc
+from tests.appointment_stack import (
+    NOW,
+    WEEK,
+    AppointmentStack,
+    Clinic,
+    clinic_fixture,
+    person,
+    shift,
+    time_fixture,
+    utc,
+)
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")
-
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture(scope="module")
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic in Bucharest."""
-    return Clinic(stack, "Europe/Bucharest")
-
-
-@pytest.fixture(autouse=True)
-def at() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture()
+at = time_fixture()
 
 
 def test_slots_follow_the_weekly_hours(stack: AppointmentStack, clinic: Clinic) -> None:

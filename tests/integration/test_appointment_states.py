@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +22,7 @@ from hypothesis.stateful import (
 
 from shared.testing import FrozenClock, frozen
 from tests.appointment_stack import DAYS, AppointmentStack, Clinic, shift, utc
+from tests.service_stack import stack_fixture
 
 NOW = utc("2026-03-02T00:00")
 STEP = timedelta(minutes=15)
@@ -247,10 +247,7 @@ class Appointments(RuleBasedStateMachine):
                     assert apart or not shared
 
 
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
+stack = stack_fixture(AppointmentStack)
 
 
 def _run(stack: AppointmentStack, examples: int, steps: int) -> None:

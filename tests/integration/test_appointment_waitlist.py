@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,33 +12,26 @@ import pytest
 
 from functions.appointment.jobs import offer_freed_slots
 from shared.contracts.gdpr import GdprDataDeletion
-from shared.testing import FrozenClock, frozen
+from shared.testing import FrozenClock
 from shared.types import uuid7
-from tests.appointment_stack import AppointmentStack, Clinic, person, utc
+from tests.appointment_stack import (
+    NOW,
+    AppointmentStack,
+    Clinic,
+    clinic_fixture,
+    person,
+    time_fixture,
+    utc,
+)
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")  # a Monday, 07:00 in Bucharest
 NINE = utc("2026-03-03T07:00")
 HALF = timedelta(minutes=30)
 DAY = (NINE, NINE + timedelta(hours=8))
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic where nobody waits yet."""
-    return Clinic(stack, "Europe/Bucharest")
-
-
-@pytest.fixture(autouse=True)
-def time() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+stack = stack_fixture(AppointmentStack)
+clinic = clinic_fixture()
+time = time_fixture()
 
 
 def windows(*spans: tuple[datetime, datetime]) -> list[dict[str, str]]:

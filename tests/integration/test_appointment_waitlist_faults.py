@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,9 +18,16 @@ import pytest
 
 from functions.appointment.jobs import offer_freed_slots
 from shared.testing import FrozenClock, frozen
-from tests.appointment_stack import AppointmentStack, Clinic, person, utc
+from tests.appointment_stack import (
+    NOW,
+    AppointmentStack,
+    Clinic,
+    clinic_fixture,
+    person,
+    time_fixture,
+    utc,
+)
 
-NOW = utc("2026-03-02T05:00")
 NINE = utc("2026-03-03T07:00")
 HALF = timedelta(minutes=30)
 
@@ -54,17 +61,8 @@ def stack(url: str) -> AppointmentStack:
     return AppointmentStack(url)
 
 
-@pytest.fixture
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic where nobody waits yet."""
-    return Clinic(stack, "Europe/Bucharest")
-
-
-@pytest.fixture(autouse=True)
-def time() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
+clinic = clinic_fixture()
+time = time_fixture()
 
 
 def waits(stack: AppointmentStack, clinic: Clinic, kind: UUID) -> dict[str, Any]:

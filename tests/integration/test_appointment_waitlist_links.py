@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,31 +10,16 @@ from werkzeug.test import TestResponse
 
 from functions.appointment.jobs import offer_freed_slots
 from shared.config import config
-from shared.testing import FrozenClock, frozen
-from tests.appointment_stack import AppointmentStack, Clinic, utc
+from shared.testing import FrozenClock
+from tests.appointment_stack import AppointmentStack, Clinic, clinic_fixture, time_fixture, utc
+from tests.service_stack import stack_fixture
 
-NOW = utc("2026-03-02T05:00")
 NINE = utc("2026-03-03T07:00")
 HALF = timedelta(minutes=30)
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> AppointmentStack:
-    """One stack for the module."""
-    return AppointmentStack(service_db("appointment"))
-
-
-@pytest.fixture(autouse=True)
-def time() -> Iterator[FrozenClock]:
-    """It is Monday morning."""
-    with frozen(NOW) as clock:
-        yield clock
-
-
-@pytest.fixture
-def clinic(stack: AppointmentStack) -> Clinic:
-    """A clinic where nobody waits yet."""
-    return Clinic(stack, "Europe/Bucharest")
+stack = stack_fixture(AppointmentStack)
+time = time_fixture()
+clinic = clinic_fixture()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,6 +24,7 @@ from functions.dental_records.store.facts import CHARTS, stream
 from functions.dental_records.store.projection import PROJECTOR
 from shared.testing import FrozenClock, frozen
 from tests.dental_stack import DentalStack
+from tests.service_stack import stack_fixture
 
 TEETH = ("11", "16", "36", "55", "75", "11S")
 
@@ -219,10 +219,7 @@ def _machine(stack: DentalStack) -> type[RuleBasedStateMachine]:
     return ToothChart
 
 
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> DentalStack:
-    """The service on a database of its own."""
-    return DentalStack(service_db("dental_records"))
+stack = stack_fixture(DentalStack)
 
 
 def test_any_history_has_one_chart(stack: DentalStack) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.dental_stack import CARIES, DentalStack, admin
+from tests.service_stack import stack_fixture
 
 CATALOGUE = {
     "title": "Procedures of this group",
@@ -18,11 +17,7 @@ CATALOGUE = {
     ],
 }
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> DentalStack:
-    """The service on a database of its own."""
-    return DentalStack(service_db("dental_records"))
+stack = stack_fixture(DentalStack)
 
 
 @pytest.fixture(scope="module", autouse=True)

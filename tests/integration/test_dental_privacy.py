@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,15 +18,12 @@ from shared.inbox import receive
 from shared.messages import Event, envelope
 from shared.runtime import vault
 from tests.dental_stack import CARIES, DentalStack, admin, patient, receptionist
+from tests.service_stack import stack_fixture
 
 PURPOSE = {"X-Purpose-Of-Use": "HLEGAL"}
 READS = ("chart", "chart.svg", "problems", "interventions", "teeth/16/history")
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> DentalStack:
-    """The service on a database of its own."""
-    return DentalStack(service_db("dental_records"))
+stack = stack_fixture(DentalStack)
 
 
 @pytest.fixture

@@ -8,20 +8,15 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from functions.dental_records.domain.chart import Chart
 from functions.dental_records.store.facts import CHARTS, SNAPSHOT, stream, then
 from functions.dental_records.store.projection import PROJECTOR
 from tests.dental_stack import CARIES, DentalStack
+from tests.service_stack import stack_fixture
 
 THREADS = 8
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> DentalStack:
-    """The service on a database of its own."""
-    return DentalStack(service_db("dental_records"))
+stack = stack_fixture(DentalStack)
 
 
 def _at_once(request: Callable[[int], Any]) -> list[Any]:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-import pytest
-
 from tests.dental_stack import CARIES, DentalStack
+from tests.service_stack import stack_fixture
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> DentalStack:
-    """The service on a database of its own."""
-    return DentalStack(service_db("dental_records"))
+stack = stack_fixture(DentalStack)
 
 
 def test_a_problem_stands_in_the_chart(stack: DentalStack) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +14,11 @@ from shared.identity import Caller
 from shared.messages import envelope
 from shared.types import uuid7
 from tests.patient_stack import CNPS, PatientStack, person
+from tests.service_stack import stack_fixture
 
 _ADMIN = Caller("person", uuid7(), frozenset({"ADMIN"}), {"*": frozenset({"ADMIN"})})
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> PatientStack:
-    """One stack for the module."""
-    return PatientStack(service_db("patient"))
+stack = stack_fixture(PatientStack)
 
 
 def log(stack: PatientStack, patient_id: UUID) -> list[tuple[str, str, str]]:

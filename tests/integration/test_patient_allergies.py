@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,15 +13,12 @@ from shared.contracts.patient import AllergiesUpdated
 from shared.identity import Caller
 from tests.patient_history import erased, shown, whats
 from tests.patient_stack import PatientStack, person
+from tests.service_stack import stack_fixture
 
 PENICILLIN = {"code": "j01c ", "name": " Penicillin", "criticality": "high"}
 TREATMENT = Caller("service", service="treatment")
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> PatientStack:
-    """One stack for the module."""
-    return PatientStack(service_db("patient"))
+stack = stack_fixture(PatientStack)
 
 
 @pytest.fixture

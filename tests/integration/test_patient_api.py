@@ -14,6 +14,7 @@ from shared.identity import Caller
 from shared.types import uuid7
 from shared.wire import Answer, Statement, Wire
 from tests.patient_stack import CNPS, NIK, PatientStack, person
+from tests.service_stack import stack_fixture
 
 TOLD = {
     "allergies": "latex",
@@ -22,11 +23,7 @@ TOLD = {
     "notes": "ține mult la ora fixă",
 }
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> PatientStack:
-    """One stack for the module."""
-    return PatientStack(service_db("patient"))
+stack = stack_fixture(PatientStack)
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
-
-import pytest
 
 from functions.patient.main import service
 from shared.clocks import clock
@@ -27,14 +24,11 @@ from tests.patient_history import (
     whats,
 )
 from tests.patient_stack import CNPS, PatientStack, person
+from tests.service_stack import stack_fixture
 
 _NOTHING = dict.fromkeys(("allergies", "chronic_conditions", "medications", "notes"))
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> PatientStack:
-    """One stack for the module."""
-    return PatientStack(service_db("patient"))
+stack = stack_fixture(PatientStack)
 
 
 def test_every_change_is_in_the_history(stack: PatientStack) -> None:

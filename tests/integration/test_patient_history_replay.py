@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any, cast
@@ -28,12 +27,9 @@ from tests.patient_history import (
     whats,
 )
 from tests.patient_stack import PatientStack, person
+from tests.service_stack import stack_fixture
 
-
-@pytest.fixture(scope="module")
-def stack(service_db: Callable[[str], str]) -> PatientStack:
-    """One stack for the module."""
-    return PatientStack(service_db("patient"))
+stack = stack_fixture(PatientStack)
 
 
 def test_of_simultaneous_changes_one_is_a_fact(stack: PatientStack) -> None:

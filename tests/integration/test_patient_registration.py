@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from shared.contracts.patient import RemovePatient
 from shared.messages import envelope
 from shared.types import uuid7
 from tests.patient_stack import CNPS, NIK, PatientStack, ana, person
+from tests.service_stack import stack_fixture
 
 NOTHING = dict.fromkeys(
     (
@@ -31,11 +32,7 @@ NOTHING = dict.fromkeys(
     0,
 )
 
-
-@pytest.fixture(scope="module")
-def made(service_db: Callable[[str], str]) -> PatientStack:
-    """One stack for the module."""
-    return PatientStack(service_db("patient"))
+made = stack_fixture(PatientStack)
 
 
 @pytest.fixture
