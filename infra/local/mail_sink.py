@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,7 +78,17 @@ class MailSink:
 
 
 class _Controller(Controller):
-    """aiosmtpd's own, whose end does not wait for clients that stay connected."""
+    """aiosmtpd's own, that waits neither for a start that failed nor, at its end, for clients that
+    stay connected."""
+
+    def _run(self, ready_event: threading.Event) -> None:
+        super()._run(ready_event)
+        ready_event.set()
+
+    def _trigger_server(self) -> None:
+        if self._thread_exception is not None:
+            raise self._thread_exception
+        super()._trigger_server()
 
     def cancel_tasks(self, stop_loop: bool = True) -> None:
         """Called in the loop, when it is to end."""

@@ -30,6 +30,7 @@ class _Provider:
     def __init__(self) -> None:
         self.subjects: list[str] = []
         self.connections = 0
+        self.greeted: list[str] = []
 
     def authenticate(
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
@@ -48,6 +49,7 @@ class _Provider:
     ) -> list[str]:
         """Somebody begins to talk."""
         session.host_name = hostname
+        self.greeted.append(hostname)
         self.connections += 1
         return responses
 
@@ -229,6 +231,22 @@ def test_a_connection_serves_several_mails(start: Start) -> None:
         _send(mailer, "after")
     assert 2 == provider.connections
     assert ["mail 0", "mail 1", "mail 2", "after"] == provider.subjects
+
+
+@pytest.mark.parametrize(
+    ("host", "greeting"),
+    [
+        ("app.clinic.example", "app.clinic.example"),
+        ("192.0.2.1", "[192.0.2.1]"),
+        ("2001:db8::1", "[IPv6:2001:db8::1]"),
+    ],
+)
+def test_the_greeting_names_the_platform(start: Start, host: str, greeting: str) -> None:
+    """EHLO says the name that was given, and an address as RFC 5321, 4.1.3, writes it."""
+    provider, place = start("plain")
+    with Mailer(f"smtp://{place}", host) as mailer:
+        _send(mailer)
+    assert [greeting] == provider.greeted
 
 
 def test_nobody_listens() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from email.message import EmailMessage
 from email.utils import parseaddr
 from typing import cast
+from urllib.parse import urlsplit
 
 from functions.notification.domain.choices import MOST_ATTEMPTS, delay_after
 from functions.notification.domain.notices import BY_KIND
@@ -73,7 +74,8 @@ def send_due() -> int:
 def _send_all() -> int:
     count, until = 0, time.monotonic() + _AT_ONCE_S
     db = database("notification")
-    with Mailer(config().required("SMTP_URL")) as mailer:
+    host = urlsplit(config().public_url).hostname or "localhost"
+    with Mailer(config().required("SMTP_URL"), host) as mailer:
         while time.monotonic() < until and (row := deliveries.claim(db)) is not None:
             with log.context(correlation=row["correlation_id"], causation=str(row["event_id"])):
                 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from email.message import EmailMessage
+from ipaddress import ip_address
 from typing import Self
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
@@ -33,11 +34,13 @@ class MailRefused(Exception):
 class Mailer:
     """A connection to the provider, opened when it is needed and used for several mails.
 
-    ``url`` is SMTP_URL: ``smtp://user:password@host:587?starttls``, ``smtps://...``.
+    ``url`` is SMTP_URL: ``smtp://user:password@host:587?starttls``, ``smtps://...``. ``host`` is
+    who greets (RFC 5321, EHLO): given, so that no connection waits until DNS knows a container.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, host: str = "127.0.0.1") -> None:
         """Raises ValueError for another URL, or a password that would travel in the clear."""
+        self._host = _greeting(host)
         self._url: SplitResult = urlsplit(url)
         self._starttls = "starttls" in parse_qs(self._url.query, keep_blank_values=True)
         if self._url.scheme not in ("smtp", "smtps") or not self._url.hostname:
@@ -99,9 +102,11 @@ class Mailer:
         smtp: smtplib.SMTP
         if self._url.scheme == "smtps":
             context = ssl.create_default_context()
-            smtp = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=context)
+            smtp = smtplib.SMTP_SSL(
+                host, port, local_hostname=self._host, timeout=TIMEOUT_S, context=context
+            )
         else:
-            smtp = smtplib.SMTP(host, port, timeout=TIMEOUT_S)
+            smtp = smtplib.SMTP(host, port, local_hostname=self._host, timeout=TIMEOUT_S)
         try:
             if self._starttls:
                 smtp.starttls(context=ssl.create_default_context())
@@ -111,6 +116,15 @@ class Mailer:
             smtp.close()
             raise
         return smtp
+
+
+def _greeting(host: str) -> str:
+    """A domain as it is, an address as RFC 5321, 4.1.3, writes it."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
 
 
 def _failed(error: Exception) -> MailFailed:
