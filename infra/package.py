@@ -30,7 +30,7 @@ _LEFT_OUT = frozenset({".pyc", ".md", ".in"})
 # What the jobs run: migrations, the first ADMIN, and what an operator may want beside the database.
 _TOOLS = (
     *("__init__.py", "audit_verify.py", "deploy_database.py", "deploy_first_admin.py"),
-    *("manifest.py", "migrate.py", "replay.py", "restored.py"),
+    *("manifest.py", "migrate.py", "replay.py", "restored.py", "validate.py"),
 )
 
 

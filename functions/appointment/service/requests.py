@@ -21,7 +21,7 @@ from shared.contracts.appointment import AppointmentRequestDeclined, Appointment
 from shared.crypto import Unreadable
 from shared.db import Row, Tx
 from shared.errors import Conflict, Forbidden, NotFound, StaleVersion
-from shared.pages import Page, PageQuery, decode_cursor
+from shared.pages import Page, PageQuery
 from shared.privacy import alive
 from shared.runtime import database, vault
 from shared.types import uuid7
@@ -131,7 +131,7 @@ def show(request_id: UUID, scope: Scope) -> Request:
 def listing(query: PageQuery, wanted: Filter) -> Page[Request]:
     """Requests to a clinic or of a patient, in the order in which they were made. Raises
     BadRequest."""
-    after = decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
+    after = query.after(tuple[datetime, UUID])
     rows = requests.listing(database("appointment"), wanted, after, query.limit + 1)
     return Page.of(
         rows, query.limit, lambda row: (row["made_at"], row["request_id"]), item=Request.of

@@ -20,7 +20,7 @@ from shared import audit
 from shared.clocks import clock
 from shared.db import Row, Tx
 from shared.errors import NotFound, StaleVersion
-from shared.pages import Page, PageQuery, decode_cursor
+from shared.pages import Page, PageQuery
 from shared.privacy import alive
 from shared.runtime import database
 from shared.types import uuid7
@@ -106,7 +106,7 @@ def show(wish_id: UUID, scope: Scope) -> Wish:
 def listing(query: PageQuery, wanted: Filter) -> Page[Wish]:
     """Wishes of a clinic or of a patient, in the order in which they were made. Raises
     BadRequest."""
-    after = decode_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
+    after = query.after(tuple[datetime, UUID])
     rows = wishes.listing(database("appointment"), wanted, after, query.limit + 1, clock().now())
     return Page.of(rows, query.limit, lambda row: (row["made_at"], row["wish_id"]), item=Wish.of)
 
