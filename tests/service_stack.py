@@ -106,11 +106,12 @@ class ServiceStack:
             content_type=None if body is None else "application/json",
         )
 
-    def made(self, method: str, path: str, body: Any = None, **named: Any) -> Any:
+    def made(self, method: str, path: str, body: Any = None, **named: Any) -> dict[str, Any]:
         """The body of the answer to a request that succeeds."""
         answer = self.send(method, path, body, **named)
         assert 300 > answer.status_code, answer.text
-        return answer.get_json()
+        found: dict[str, Any] = answer.get_json()
+        return found
 
     def receive(self, message: Message, **named: Any) -> Outcome:
         """Deliver ``message`` from the service that publishes it (commands: auth); ``named`` as

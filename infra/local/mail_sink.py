@@ -88,7 +88,7 @@ class _Controller(Controller):
     def _trigger_server(self) -> None:
         if self._thread_exception is not None:
             raise self._thread_exception
-        super()._trigger_server()
+        super()._trigger_server()  # type: ignore[no-untyped-call]
 
     def cancel_tasks(self, stop_loop: bool = True) -> None:
         """Called in the loop, when it is to end."""

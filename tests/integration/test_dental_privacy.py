@@ -14,8 +14,7 @@ from infra.local.settings import EXAMPLE_RETENTION
 from shared.config import config
 from shared.contracts.gdpr import GdprDataDeletion
 from shared.contracts.patient import PatientRegistered
-from shared.inbox import receive
-from shared.messages import Event, envelope
+from shared.messages import envelope
 from shared.runtime import vault
 from tests.dental_stack import CARIES, DentalStack, admin, patient, receptionist
 from tests.service_stack import stack_fixture
@@ -37,14 +36,6 @@ def held_for_no_time(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     config.cache_clear()
 
 
-def _deliver(stack: DentalStack, event: Event, source: str, topic: str) -> str:
-    def replied(*_: object) -> None:
-        raise AssertionError("no command was sent")
-
-    sent = envelope(event, source=source, version=1)
-    return receive(stack.db, service.on, sent, replied=replied, topic=topic)
-
-
 def _erase(stack: DentalStack, person: UUID) -> None:
     event = GdprDataDeletion(
         erasure_id=uuid4(),
@@ -52,7 +43,8 @@ def _erase(stack: DentalStack, person: UUID) -> None:
         reason="USER_REQUEST_ARTICLE_17",
         requested_at="2026-01-15T10:30:00Z",
     )
-    assert "handled" == _deliver(stack, event, "auth", "gdpr")
+    sent = envelope(event, source="auth", version=1)
+    assert "handled" == stack.deliver(sent, topic="gdpr")
 
 
 def _recorded(stack: DentalStack) -> UUID:
@@ -163,7 +155,7 @@ def test_a_late_message_brings_nobody_back(stack: DentalStack) -> None:
     person = _recorded(stack)
     _erase(stack, person)
     late = PatientRegistered(patient_id=person)
-    assert "erased" == _deliver(stack, late, "patient", "patient")
+    assert "erased" == stack.receive(late, version=1)
     assert [] == stack.db.all("select from known_people where person_id = :p", p=person)
     assert 409 == stack.send("POST", f"/{person}/problems", CARIES).status_code
 
