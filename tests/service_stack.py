@@ -17,7 +17,7 @@ from shared.identity import ANONYMOUS, Caller
 from shared.inbox import Outcome, receive
 from shared.messages import Envelope, Event, Message, envelope
 
-__all__ = ["ServiceStack", "stack_fixture"]
+__all__ = ["ServiceStack", "stack_fixture", "world_fixture"]
 
 S = TypeVar("S", bound="ServiceStack")
 
@@ -139,3 +139,13 @@ def stack_fixture(kind: type[S]) -> Any:
         return kind(service_db(kind.service.name))
 
     return stack
+
+
+def world_fixture(kind: Callable[[Callable[[str], str]], object]) -> Any:
+    """A fixture: one such world of several services for the module that has it."""
+
+    @pytest.fixture(scope="module")
+    def world(service_db: Callable[[str], str]) -> object:
+        return kind(service_db)
+
+    return world

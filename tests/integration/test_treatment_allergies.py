@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Literal
@@ -21,15 +21,12 @@ from shared.clocks import clock
 from shared.contracts.patient import AllergiesUpdated, Allergy, AnamnesisUpdated, PatientUpdated
 from shared.db import Tx
 from shared.runtime import vault
+from tests.service_stack import world_fixture
 from tests.treatment_world import World
 
 PENICILLIN = {"code": "J01C", "name": "Penicillin", "criticality": "high"}
 
-
-@pytest.fixture(scope="module")
-def world(service_db: Callable[[str], str]) -> World:
-    """One clinic for the module."""
-    return World(service_db)
+world = world_fixture(World)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +22,7 @@ from shared.contracts.patient import (
 )
 from shared.messages import Event
 from shared.runtime import vault
+from tests.service_stack import world_fixture
 from tests.treatment_world import World, item, plan
 
 PURPOSE = {"X-Purpose-Of-Use": "HLEGAL"}
@@ -35,11 +36,7 @@ TABLES = (
     "prescriptions",
 )
 
-
-@pytest.fixture(scope="module")
-def world(service_db: Callable[[str], str]) -> World:
-    """One clinic for the module."""
-    return World(service_db)
+world = world_fixture(World)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,13 +14,10 @@ from hypothesis import strategies as st
 from shared.contracts.dental_records import ToothInterventionPerformed, ToothRecordCorrected
 from shared.contracts.patient import PatientRegistered
 from shared.messages import Event
+from tests.service_stack import world_fixture
 from tests.treatment_world import World, item, plan
 
-
-@pytest.fixture(scope="module")
-def world(service_db: Callable[[str], str]) -> World:
-    """One clinic for the module."""
-    return World(service_db)
+world = world_fixture(World)
 
 
 @pytest.fixture(autouse=True)

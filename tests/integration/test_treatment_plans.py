@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tests.service_stack import world_fixture
 from tests.treatment_world import World, item, plan
 
-
-@pytest.fixture(scope="module")
-def world(service_db: Callable[[str], str]) -> World:
-    """One clinic for the module."""
-    return World(service_db)
+world = world_fixture(World)
 
 
 @pytest.fixture(autouse=True)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from shared.wire import SqlError
+from tests.service_stack import world_fixture
 from tests.treatment_world import World
 
 PENICILLIN = {"code": "J01C", "name": "Penicillin", "criticality": "high"}
 LATEX = {"name": "Latex"}
 
-
-@pytest.fixture(scope="module")
-def world(service_db: Callable[[str], str]) -> World:
-    """One clinic for the module."""
-    return World(service_db)
+world = world_fixture(World)
 
 
 @pytest.fixture

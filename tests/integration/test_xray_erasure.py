@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -24,15 +24,12 @@ from shared.db import Tx
 from shared.messages import envelope
 from shared.runtime import vault
 from shared.testing import frozen
+from tests.service_stack import world_fixture
 from tests.xray_stack import Clinic
 
 PNG = "image/png"
 
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str]) -> Clinic:
-    """The services, with people."""
-    return Clinic(service_db)
+clinic = world_fixture(Clinic)
 
 
 @pytest.fixture

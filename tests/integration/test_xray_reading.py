@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -13,16 +12,13 @@ from PIL import Image
 
 from infra.images import dicom, raster
 from shared.testing import frozen
+from tests.service_stack import world_fixture
 from tests.xray_stack import Clinic
 
 PNG = "image/png"
 WHY = {"reason": "the name was misspelt at the device"}
 
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str]) -> Clinic:
-    """The services, with people."""
-    return Clinic(service_db)
+clinic = world_fixture(Clinic)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -15,15 +14,12 @@ from infra.images import dicom, raster
 from shared import faults
 from shared.blobs import objects
 from shared.testing import frozen
+from tests.service_stack import world_fixture
 from tests.xray_stack import DICOM, Clinic
 
 PNG = "image/png"
 
-
-@pytest.fixture(scope="module")
-def clinic(service_db: Callable[[str], str]) -> Clinic:
-    """The services, with people."""
-    return Clinic(service_db)
+clinic = world_fixture(Clinic)
 
 
 def test_an_image_goes_into_the_record(clinic: Clinic) -> None:
