@@ -23,7 +23,7 @@ from shared.tokens import SigningKey
 _numbers = itertools.count(1)
 # Databases of tests are made by the dozen and thrown away: where memory is ample, no disk waits.
 _MEMORY = Path("/dev/shm")
-_AMPLE = 4 << 30  # bytes free; all tests together need half of it
+_AMPLE = 16 << 30  # bytes free; all tests together need half of it
 
 
 def _service_keys() -> dict[str, str]:
