@@ -29,7 +29,8 @@ _LIFE_S = 3600
 # Long enough for clocks that differ and for a request on its way.
 _MARGIN_S = 120.0
 
-_tokens: dict[tuple[str, str], tuple[float, str]] = {}
+_tokens: dict[tuple[str, str], tuple[float, float, str]] = {}
+"""From when until when each may be used, and it."""
 _lock = threading.Lock()
 
 
@@ -40,14 +41,16 @@ def service_token(service: str, target: str) -> str:
     """
     now = clock().now().timestamp()
     known = _tokens.get((service, target))
-    if known is not None and now < known[0]:
-        return known[1]
+    if known is not None and known[0] <= now < known[1]:
+        return known[2]
     with _lock:
         known = _tokens.get((service, target))
-        if known is None or now >= known[0]:
+        # A clock that was set back makes a token one of the future, which nobody takes.
+        if known is None or not known[0] <= now < known[1]:
             token = _issue(service, target) if config().service_signing_key else _fetch(target)
-            known = _tokens[service, target] = (_expiry(token) - _MARGIN_S, token)
-    return known[1]
+            until = _expiry(token) - _MARGIN_S
+            known = _tokens[service, target] = (now - _MARGIN_S, until, token)
+    return known[2]
 
 
 def _issue(service: str, target: str) -> str:

@@ -26,6 +26,7 @@ from shared.config import config
 from shared.errors import Unauthenticated, Unavailable
 from shared.identity import ANONYMOUS, Caller, Verifier
 from shared.service_identity import authenticate, service_token
+from shared.testing import frozen
 from shared.tokens import Jwks, SigningKey, sign
 
 PERSON = Caller("person", UUID(int=1))
@@ -75,6 +76,14 @@ def test_a_name_of_two_words_survives_the_account() -> None:
     account = jwt.decode(token, options={"verify_signature": False})["email"]
     assert account.startswith("dental-records@")
     assert Caller("service", service="dental_records") == caller(token, "patient")
+
+
+def test_a_clock_that_was_ahead_leaves_no_token_behind() -> None:
+    """A token from a clock that is set back is one of the future, and is not used again."""
+    with frozen(datetime.now(UTC) + timedelta(minutes=50)):
+        service_token("treatment", "patient")
+    found = caller(service_token("treatment", "patient"), "patient")
+    assert Caller("service", service="treatment") == found
 
 
 def test_a_token_opens_one_service() -> None:
