@@ -20,7 +20,7 @@ from infra.demo_end import ENDING
 from infra.demo_treatment import TREATING
 from infra.demo_trust import TELLING, TRUST
 from infra.people import cnp
-from infra.story import AUTH, PATIENTS, Missed, Story, tell
+from infra.story import AUTH, PATIENTS, ZONE, Missed, Story, tell
 
 __all__ = ["STEPS", "main"]
 
@@ -49,7 +49,7 @@ def open_clinic(story: Story) -> None:
     clinic = {
         "name": f"Clinica Zâmbet {story.run}",
         "address": "Strada Științei 4, Cluj-Napoca",
-        "time_zone": "Europe/Bucharest",
+        "time_zone": ZONE,
         "languages": ["ro", "en"],
     }
     made = story.ask("the clinic opens", 201, "POST", f"{AUTH}/clinics", clinic, by="admin")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from infra.client import Answer, Client
-from infra.story import AUTH, Story, tell
+from infra.story import AUTH, ZONE, Story, tell
 
 __all__ = ["BOOKING", "REMINDING"]
 
 _API = "/api/appointments"
-_ZONE = "Europe/Bucharest"
+_LATER = timedelta(minutes=30)
 _DAYS = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
 _MARGIN = timedelta(seconds=10)
 """Enough to book in. Whoever books when it is too late for a reminder gets none."""
@@ -54,7 +54,7 @@ def practice(story: Story) -> None:
     path = f"{here}/practitioners"
     story.ask("the dentist's weekly hours", 201, "POST", path, hours, by="reception")
     # Whenever this is told, the dentist is there.
-    now = datetime.now(ZoneInfo(_ZONE)).replace(tzinfo=None, microsecond=0)
+    now = datetime.now(ZoneInfo(ZONE)).replace(tzinfo=None, microsecond=0)
     extra = {
         "kind": "EXTRA_HOURS",
         "practitioner_id": dentist,
@@ -81,7 +81,7 @@ def race(story: Story) -> None:
     }
     path = f"{_API}/slots?{'&'.join(f'{name}={quote(value)}' for name, value in question.items())}"
     free = story.ask("free slots in two days", 200, "GET", path, by="person").body["items"]
-    starts_at = free[len(free) // 2]["starts_at"]
+    starts_at = _with_a_next(slot["starts_at"] for slot in free)
     tell(f"{len(free)} are free; both want the one at {starts_at}")
     answers = _at_once(story, starts_at)
     found = sorted(answer.status for answer in answers.values())
@@ -96,6 +96,13 @@ def race(story: Story) -> None:
             others = [slot["starts_at"][5:16].replace("T", " ") for slot in answer.body["next"]]
             story.must(len(others) == 3, f"{len(others)} slots are named instead")
             tell(f"instead: {', '.join(others)} (UTC)")
+
+
+def _with_a_next(free: Iterable[str]) -> str:
+    """One of these times after which there is room to move to."""
+    times = {datetime.fromisoformat(starts_at): starts_at for starts_at in free}
+    fit = [text for time, text in times.items() if time + _LATER in times]
+    return fit[len(fit) // 2]
 
 
 def _at_once(story: Story, starts_at: str) -> dict[str, Answer]:
@@ -170,7 +177,7 @@ def calendar(story: Story) -> None:
     shown = story.ask("followed without log-in", 200, "GET", feed)
     story.must(_lines(shown)["UID"] == was["UID"], "the appointment is not in the calendar")
     there = story.ask("reception looks at it", 200, "GET", path, by="reception")
-    later = datetime.fromisoformat(there.body["starts_at"]) + timedelta(minutes=30)
+    later = datetime.fromisoformat(there.body["starts_at"]) + _LATER
     body, match = {"starts_at": later.isoformat()}, {"If-Match": there.etag}
     story.ask(
         "and moves it", 200, "POST", f"{path}/reschedule", body, by="reception", headers=match
@@ -191,7 +198,7 @@ def today(story: Story) -> None:
         made = story.ask(what, 201, "POST", _API, body, by="reception")
         story.known[name] = made.headers["Location"]
         story.must(made.body["status"] == "CONFIRMED", f"the {name} is {made.body['status']}")
-    day = datetime.now(ZoneInfo(_ZONE)).date()
+    day = datetime.now(ZoneInfo(ZONE)).date()
     path = f"{_API}/day?clinic_id={story.known['clinic_id']}&day={day}"
     found = story.ask("the clinic's day", 200, "GET", path, by="dentist").body
     story.must(len(found["practitioners"]) == 1, "the dentist is not at work today")

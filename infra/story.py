@@ -7,16 +7,31 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from infra.client import Answer, Away, Client
 from infra.local.admin import Admin
 
-__all__ = ["AUTH", "PATIENTS", "Missed", "Story", "tell"]
+__all__ = ["AUTH", "PATIENTS", "ZONE", "Missed", "Story", "tell"]
 
 AUTH, PATIENTS = "/api/auth", "/api/patients"
 _MAILS = "/_local/mail"
+# The clinic is where a working day has begun and has hours to go, whenever the story is told.
+ZONE = next(
+    zone
+    for zone in (
+        "Europe/Bucharest",
+        "Asia/Jakarta",
+        "America/New_York",
+        "America/Los_Angeles",
+        "Pacific/Auckland",
+    )
+    if 6 <= datetime.now(ZoneInfo(zone)).hour < 14
+)
+"""The clinic's time zone."""
 _PATIENCE = 5.0  # seconds, the longest the group accepts for anything eventual
 _EAGER = 0.5  # seconds in which a look follows a look at once, to measure
 

@@ -108,4 +108,4 @@ def test_nothing_to_do_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> 
 def test_an_unknown_service_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """The message names the services there are."""
     assert 1 == run(SERVICE="nobody")
-    assert "SERVICE must be one of auth, " in capsys.readouterr().err
+    assert "SERVICE must be one of appointment, auth, " in capsys.readouterr().err
