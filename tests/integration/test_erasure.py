@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import jwt
 import pytest
 
+from functions.auth.service import receipts
 from infra.local.postgres import Cluster
 from shared.contracts.auth import EmailUpdated
 from shared.contracts.gdpr import GdprDataErased
@@ -59,6 +60,28 @@ def _letter(platform: Platform, patient_id: str) -> None:
     platform.bus.publish("auth", [env])
     platform.drain()
     assert 1 == len(platform.databases["patient"].all("select from dead_letters"))
+
+
+def test_no_receipt_stands_beside_older_answers(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose last answers arrive while the state is being told is shown running, or complete."""
+    erasure_id = erase(platform, *enter(platform))
+    issue = receipts.issue
+
+    def late(asked_for: UUID) -> tuple[str | None, str | None]:
+        patched.undo()
+        platform.drain()
+        return issue(asked_for)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(receipts, "issue", late)
+        state = follow(platform, erasure_id)
+    assert ("RUNNING", None) == (state["status"], state["receipt"])
+    platform.drain()
+    state = follow(platform, erasure_id)
+    assert "COMPLETED" == state["status"]
+    assert state["receipt"]
 
 
 def test_nothing_of_the_person_is_left_anywhere(
