@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from infra import migrate as migrations
 from infra.local import postgres
@@ -59,6 +60,13 @@ os.environ.update(
     **_service_keys(),
 )
 config.cache_clear()
+
+# A run judges the code and neither the machine, which may be slow, nor luck: the examples follow
+# from each test's own text. Others at every run: --hypothesis-profile=explore.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("explore", _PATIENT)
+settings.register_profile("steady", _PATIENT, derandomize=True, database=None)
+settings.load_profile("steady")
 
 
 def _place() -> Path | None:
