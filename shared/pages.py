@@ -71,6 +71,10 @@ class Page(BaseModel, Generic[T]):
         following = encode_cursor(position(shown[-1])) if len(rows) > limit else None
         return cls(items=[item(row) for row in shown], next_cursor=following)
 
+    def map(self, shape: Callable[[T], R]) -> Page[R]:
+        """The same page, each item in another ``shape``."""
+        return Page(items=[shape(item) for item in self.items], next_cursor=self.next_cursor)
+
 
 class PageQuery(BaseModel):
     """What a list accepts: ``limit`` rows (1 to 200), after ``cursor``."""

@@ -108,9 +108,7 @@ def ask(body: Ask) -> Reply[Request]:
 def listing(query: RequestQuery) -> Page[Request]:
     """Requests in the order in which they were made."""
     wanted = Filter(query.clinic_id, query.patient_id, query.status)
-    page = requests.listing(query, wanted)
-    items = [Request.of(found) for found in page.items]
-    return Page[Request](items=items, next_cursor=page.next_cursor)
+    return requests.listing(query, wanted).map(Request.of)
 
 
 @api.get("/requests/{request_id}", access=anyone(), returns=Request, problems=[NotFound])

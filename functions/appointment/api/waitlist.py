@@ -128,9 +128,7 @@ def make(body: Asked) -> Reply[Wish]:
 def listing(query: WishQuery) -> Page[Wish]:
     """Wishes in the order in which they were made."""
     wanted = Filter(query.clinic_id, query.patient_id, query.status)
-    page = waitlist.listing(query, wanted)
-    items = [Wish.of(wish) for wish in page.items]
-    return Page[Wish](items=items, next_cursor=page.next_cursor)
+    return waitlist.listing(query, wanted).map(Wish.of)
 
 
 @api.get("/waitlist/{wish_id}", access=anyone(), returns=Wish, problems=[NotFound])

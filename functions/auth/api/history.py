@@ -94,6 +94,4 @@ def show_account_history(user_id: UUID, query: HistoryQuery) -> AccountHistory:
         account = Account.model_validate(row)
         then = AccountThen(as_of=query.as_of, version=row["version"], account=account)
         return AccountHistory(then)
-    page = history.changes(user_id, query)
-    items = [AccountChange.of(row) for row in page.items]
-    return AccountHistory(Page(items=items, next_cursor=page.next_cursor))
+    return AccountHistory(history.changes(user_id, query).map(AccountChange.of))

@@ -177,6 +177,4 @@ def show_tooth_history(
     may_read(caller, patient_id)
     if not is_tooth(tooth):
         raise NotFound("There is no such tooth.")
-    page = reading.tooth_story(patient_id, tooth, query)
-    items = [ToothChange.of(told) for told in page.items]
-    return Page(items=items, next_cursor=page.next_cursor)
+    return reading.tooth_story(patient_id, tooth, query).map(ToothChange.of)

@@ -81,8 +81,7 @@ def list_systems() -> list[SystemOut]:
 def list_codes(system: _System, query: CodeQuery) -> Page[CodeOut]:
     """The codes of a system that may be recorded, by code."""
     page = codes.search(system, query.query, query)
-    items = [CodeOut(code=found.code, title=found.title) for found in page.items]
-    return Page(items=items, next_cursor=page.next_cursor)
+    return page.map(lambda found: CodeOut(code=found.code, title=found.title))
 
 
 @api.put(

@@ -194,8 +194,7 @@ def list_interventions(
     """The interventions of a patient, newest first; those entered in error, too, as such."""
     may_read(caller, patient_id)
     page = reading.interventions(patient_id, query, query.tooth)
-    items = [InterventionOut.of(record) for record in page.items]
-    return Page(items=items, next_cursor=page.next_cursor)
+    return page.map(InterventionOut.of)
 
 
 @api.get(

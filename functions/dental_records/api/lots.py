@@ -42,5 +42,4 @@ def list_concerned(query: LotQuery) -> Page[Concerned]:
     """All interventions that used a lot, newest first; each patient's record of who looked says
     so. What was recorded within the last second may be missing."""
     page = reading.of_lot(query.lot, query)
-    items = [Concerned.to(patient_id, record) for patient_id, record in page.items]
-    return Page(items=items, next_cursor=page.next_cursor)
+    return page.map(lambda used: Concerned.to(*used))

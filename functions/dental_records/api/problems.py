@@ -129,8 +129,7 @@ def list_problems(patient_id: UUID, query: ProblemQuery, caller: Caller) -> Page
     """The problems of a patient, newest first; those entered in error, too, as such."""
     may_read(caller, patient_id)
     page = reading.problems(patient_id, query, query.tooth, query.status)
-    items = [ProblemOut.of(record, status) for record, status in page.items]
-    return Page(items=items, next_cursor=page.next_cursor)
+    return page.map(lambda found: ProblemOut.of(*found))
 
 
 @api.get(

@@ -42,10 +42,7 @@ class Access(BaseModel):
 def show_access_log(patient_id: UUID, query: PageQuery) -> Page[Access]:
     """Who read or wrote what of the record, when and what for, newest first; also of somebody
     who was erased."""
-    page = records.accesses(patient_id, query)
-    return Page(
-        items=[_access(row, patient_id) for row in page.items], next_cursor=page.next_cursor
-    )
+    return records.accesses(patient_id, query).map(lambda row: _access(row, patient_id))
 
 
 def _access(row: Row, patient_id: UUID) -> Access:

@@ -111,8 +111,7 @@ def show_history(patient_id: UUID, query: HistoryQuery, caller: Caller) -> Histo
             Then(as_of=query.as_of, version=version, profile=profile, allergies=allergies)
         )
     page = history.changes(patient_id, query, query.known_at)
-    items = [Change.of(event, told=told) for event in page.items]
-    return History(Page(items=items, next_cursor=page.next_cursor))
+    return History(page.map(lambda event: Change.of(event, told=told)))
 
 
 def _patient(patient_id: UUID, past: Past, version: int, *, told: bool) -> Patient:

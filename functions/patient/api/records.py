@@ -120,9 +120,7 @@ def find(body: Search) -> Page[Found]:
         limit=body.limit,
         cursor=body.cursor,
     )
-    return Page(
-        items=[Found.model_validate(match) for match in page.items], next_cursor=page.next_cursor
-    )
+    return page.map(Found.model_validate)
 
 
 @api.get("/{patient_id}", access=_STAFF | owner("patient_id"), returns=Patient, problems=[NotFound])

@@ -10,7 +10,7 @@ from functions.patient.domain import search_words
 from functions.patient.store import records, search
 from shared.db import Row
 from shared.errors import BadRequest, Invalid
-from shared.pages import Page, decode_cursor, encode_cursor
+from shared.pages import Page, decode_cursor
 from shared.runtime import database, vault
 
 __all__ = ["Match", "find"]
@@ -56,13 +56,12 @@ def find(
         elif after.prefix not in words:
             raise BadRequest("The cursor belongs to another search: start again without it.")
         rows = search.by_name(db, words, after, limit + 1)
-    more = len(rows) > limit
-    rows = rows[:limit]
-    following = None
-    if more:
-        last = rows[-1]
-        following = encode_cursor((after.prefix, last["word"], last["name"], last["patient_id"]))
-    return Page(items=[_match(row) for row in rows], next_cursor=following)
+    return Page.of(
+        rows,
+        limit,
+        lambda last: (after.prefix, last["word"], last["name"], last["patient_id"]),
+        _match,
+    )
 
 
 def _match(row: Row) -> Match:

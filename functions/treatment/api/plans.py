@@ -68,7 +68,7 @@ def list_plans(query: OfPatient, caller: Caller) -> Page[Summary]:
     says what for."""
     must_say_what_for(caller, query.patient_id, "DENTIST", "RECEPTIONIST")
     page = plans.list_of(query.patient_id, viewer(caller), query, query.status)
-    return Page(items=[Summary.brief(one) for one in page.items], next_cursor=page.next_cursor)
+    return page.map(Summary.brief)
 
 
 @api.get("/{treatment_id}", access=anyone(), returns=Treatment, problems=[NotFound])
@@ -83,9 +83,7 @@ def list_versions(treatment_id: UUID, query: PageQuery, caller: Caller) -> Page[
     """Every version that was offered, newest first, with who agreed to it and when; for whom the
     plan is."""
     page = plans.versions(treatment_id, viewer(caller), query)
-    return Page(
-        items=[Version.of(row, plan) for row, plan in page.items], next_cursor=page.next_cursor
-    )
+    return page.map(lambda version: Version.of(*version))
 
 
 @api.put(

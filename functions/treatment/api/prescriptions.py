@@ -85,7 +85,7 @@ def list_prescriptions(query: OfPatient, caller: Caller) -> Page[Prescription]:
     page = prescriptions.list_of(
         query.patient_id, query, query.status, me=caller.id, everything=sees_everything(caller)
     )
-    return Page(items=[Prescription.of(one) for one in page.items], next_cursor=page.next_cursor)
+    return page.map(Prescription.of)
 
 
 @api.get(

@@ -32,9 +32,7 @@ class Decision(BaseModel):
 @api.get("/held", access=DESK, returns=Page[Image], problems=[BadRequest])
 def held(query: PageQuery) -> Page[Image]:
     """The images that wait for a decision, oldest first, with what their files say."""
-    page = reading.held(query)
-    items = [Image.of(image, staff=True) for image in page.items]
-    return Page(items=items, next_cursor=page.next_cursor)
+    return reading.held(query).map(lambda image: Image.of(image, staff=True))
 
 
 @api.post("/{xray_id}/approve", access=DESK, returns=Image, problems=_PROBLEMS)

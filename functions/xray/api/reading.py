@@ -66,8 +66,7 @@ def listed(query: ListQuery, caller: Caller) -> Page[Image]:
     if whose is not None and not caller.is_owner(query.patient_id):
         raise Forbidden("Say what for: X-Purpose-Of-Use.")
     page = reading.listed(query.patient_id, whose, query)
-    items = [Image.of(image, staff=whose is None) for image in page.items]
-    return Page(items=items, next_cursor=page.next_cursor)
+    return page.map(lambda image: Image.of(image, staff=whose is None))
 
 
 @api.get("/{xray_id}", access=anyone(), returns=Image, problems=[NotFound])
