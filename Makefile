@@ -26,8 +26,8 @@ run: setup ## run the whole platform on http://127.0.0.1:$PORT until Ctrl-C
 test: setup ## the tests that run on every change
 	@$(PY) -m pytest -q -n 2 --dist worksteal -m "not long" $(ARGS)
 
-test-long: setup ## kill matrices, browser, fuzzing, volumes
-	@$(PY) -m pytest -q -m long $(ARGS)
+test-long: setup ## kill matrices, browser, fuzzing, volumes; other examples each time
+	@$(PY) -m pytest -q -m long --hypothesis-profile=explore $(ARGS)
 
 check: setup ## style, types, import rules, security, generated files
 	@$(PY) -m ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }
