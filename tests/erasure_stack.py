@@ -17,17 +17,18 @@ from tests.platform import CNP, Platform
 __all__ = ["ANAMNESIS", "EMAIL", "NEEDLES", "WHOLE", "as_superuser", "dump", "enter", "erase"]
 __all__ += ["follow", "found_in", "found_in_blobs", "restore"]
 
-EMAIL = "zenobia.quill@example.com"
+EMAIL = "zenobiella.quillfeather@example.com"
 WHOLE = {
-    "first_name": "Zenobia",
+    "first_name": "Zenobiella",
     "last_name": "Quillfeather",
     "national_id": CNP,
     "phone": "+40721998877",
     "birth_date": "1995-01-01",
 }
-ANAMNESIS = {"allergies": "penicillin-quill", "notes": "afraid of quillfeathers"}
+ANAMNESIS = {"allergies": "penicillin-quillfeather", "notes": "afraid of quillfeathers"}
+# Long enough that no ciphertext and no token has one of them by chance.
 NEEDLES: tuple[str | bytes, ...] = (
-    *("zenobia", "quill", CNP, "721998877", "1995-01-01"),
+    *("zenobiella", "quillfeather", CNP, "721998877", "1995-01-01"),
     # What finds her without naming her.
     blind_index("national_id", CNP),
 )

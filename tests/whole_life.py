@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
 
 from werkzeug.test import Client, TestResponse
 
@@ -31,7 +32,7 @@ WORDS = tuple(word for word in NEEDLES if isinstance(word, str))
 
 
 class Life:
-    """Zenobia Quillfeather, and the clinic that knows her. ``ids`` are of what is about her."""
+    """Zenobiella Quillfeather, and the clinic that knows her. ``ids`` are of what is about her."""
 
     def __init__(self, service_db: Callable[[str], str]) -> None:
         self.platform = Platform(service_db, services=EVERY)
@@ -144,14 +145,16 @@ class Life:
             "practitioner_id": self.dentist_id,
             "type_id": self.type_id,
             "starts_at": starts_at,
-            "note": "quill visit",
+            "note": "quillfeather visit",
         }
         return self.done("POST", _VISITS, body)
 
     def _visits(self) -> None:
         """One took place, one is to come, one was asked for."""
         made = self._booked(self.slot(timedelta(hours=1)), self.patient_id)
-        self.day = made["starts_at"][:10]
+        # The clinic's day: late in the evening UTC's is another one.
+        starts = datetime.fromisoformat(made["starts_at"])
+        self.day = starts.astimezone(ZoneInfo(_ZONE)).date().isoformat()
         self.ids["appointment_id"] = made["appointment_id"]
         path, etag = f"{_VISITS}/{made['appointment_id']}", made["etag"]
         for step in ("check-in", "complete"):
@@ -169,7 +172,7 @@ class Life:
             "clinic_id": self.clinic_id,
             "type_id": self.type_id,
             "windows": [window],
-            "note": "quill wish",
+            "note": "quillfeather wish",
         }
         asked = self.done("POST", f"{_VISITS}/requests", body, by="person")
         self.ids["request_id"] = asked["request_id"]
@@ -193,23 +196,25 @@ class Life:
 
     def _chart(self) -> None:
         path = f"/api/dental-records/{self.patient_id}"
-        caries = {"tooth": "36", "surfaces": ["O"], "code": "K02.1", "note": "quill caries"}
+        caries = {"tooth": "36", "surfaces": ["O"], "code": "K02.1", "note": "quillfeather caries"}
         found = self.done("POST", f"{path}/problems", caries, by="dentist")
         self.ids["problem_id"] = found["problem_id"]
         filling = {
             "procedure": "FILLING",
             "teeth": [{"tooth": "36", "surfaces": ["O"]}],
-            "materials": [{"name": "quill resin", "lot": "LOT-1"}],
-            "note": "quill filling",
+            "materials": [{"name": "quillfeather resin", "lot": "LOT-1"}],
+            "note": "quillfeather filling",
         }
         made = self.done("POST", f"{path}/interventions", filling, by="dentist")
         self.ids["intervention_id"] = made["intervention_id"]
 
     def _images(self) -> None:
         """One in the record, one that waits for a decision, one that was never completed."""
-        self.file = dicom(patient_id=self.patient_id, patient_name="Quillfeather^Zenobia")
+        self.file = dicom(patient_id=self.patient_id, patient_name="Quillfeather^Zenobiella")
         self.ids["xray_id"] = self.upload(self.file, "application/dicom")
-        self.ids["held_id"] = self.upload(dicom(patient_name="Quill^Else"), "application/dicom")
+        self.ids["held_id"] = self.upload(
+            dicom(patient_name="Quillfeather^Else"), "application/dicom"
+        )
         self.upload(raster("PNG"), "image/png", complete=False)
 
     def upload(self, data: bytes, kind: str, *, complete: bool = True) -> str:
@@ -219,7 +224,7 @@ class Life:
             "content_type": kind,
             "size": len(data),
             "sha256": hashlib.sha256(data).hexdigest(),
-            "note": "quill image",
+            "note": "quillfeather image",
         }
         made = self.done("POST", _XRAYS, body, by="dentist")
         self.upload_url = urlsplit(made["upload"]["url"])
@@ -249,27 +254,27 @@ class Life:
         yield self.fetched(url)
 
     def _plan(self) -> None:
-        item = {"procedure": "quill filling", "tooth": "36", "price": 100}
+        item = {"procedure": "quillfeather filling", "tooth": "36", "price": 100}
         offer = {
             "patient_id": self.patient_id,
             "clinic_id": self.clinic_id,
             "currency": "RON",
-            "title": "quill plan",
-            "phases": [{"title": "quill phase", "items": [item]}],
+            "title": "quillfeather plan",
+            "phases": [{"title": "quillfeather phase", "items": [item]}],
         }
         made = self.done("POST", _PLANS, offer, by="dentist")
         self.ids["treatment_id"] = made["treatment_id"]
         version = {"plan_version": made["plan_version"]}
         self.done("POST", f"{_PLANS}/{made['treatment_id']}/accept", version, by="person")
         who = self.call("GET", f"/api/patients/{self.patient_id}/allergies", by="person")
-        listed = {"name": "quill latex", "criticality": "high"}
+        listed = {"name": "quillfeather latex", "criticality": "high"}
         told = {"status": "LISTED", "allergies": [listed]}
         path = f"/api/patients/{self.patient_id}/allergies"
         self.done("PUT", path, told, by="dentist", match=who.headers["ETag"])
         body = {
             "patient_id": self.patient_id,
             "clinic_id": self.clinic_id,
-            "drug": {"name": "quill drops", "code": "J01FF01"},
+            "drug": {"name": "zenobiella drops", "code": "J01FF01"},
             "form": "capsule",
             "strength": "300 mg",
             "dose": {"value": 1, "unit": "capsule"},

@@ -93,7 +93,7 @@ HARMLESS = re.compile(
 # Whatever these say is about her.
 TELLING = re.compile(r"/appointments/(links|calendar)")
 SEARCHES = (
-    {"query": "quillfeather zenobia"},
-    {"email": "zenobia.quill@example.com"},
+    {"query": "quillfeather zenobiella"},
+    {"email": "zenobiella.quillfeather@example.com"},
     {"national_id": CNP},
 )

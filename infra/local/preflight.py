@@ -40,12 +40,18 @@ def check_port(port: int) -> None:
             raise CannotStart(f"Cannot listen on port {port}: {fault.strerror}.") from None
 
 
+_offered: list[socket.socket] = []
+"""Bound, so that the system gives their ports to nobody else as long as this process lives."""
+
+
 def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on; only who asks for this very one gets it, for SO_REUSEADDR."""
+    probe = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind((HOST, 0))
+    _offered.append(probe)
+    port: int = probe.getsockname()[1]
+    return port
 
 
 def writable(directory: Path) -> None:

@@ -144,7 +144,7 @@ def test_the_archive_has_everything_and_can_be_checked(platform: Platform, files
         for name, data in _IMAGES.items():
             assert data == found.read(f"files/notification/{name}")
         patient = json.loads(found.read("patient.json"))
-        assert "Zenobia" == patient["patients"][0]["first_name"]
+        assert "Zenobiella" == patient["patients"][0]["first_name"]
         assert {"auth.json", "notification.json", "patient.json"} < sums.keys()
     assert (patient_id, "SHA-256") == (manifest["patient_id"], manifest["algorithm"])
     assert ready["size"] == objects().stat(_archives(patient_id)[0]).size  # type: ignore[union-attr]

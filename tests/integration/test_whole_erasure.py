@@ -30,12 +30,29 @@ from tests.whole_looks import HARMLESS, LOOKS, SEARCHES, TELLING
 
 _STATED = {"X-Purpose-Of-Use": "HLEGAL"}
 WRITTEN = {
-    "auth": ("zenobia.quill@example.com",),
-    "patient": ("Quillfeather", "penicillin-quill", "quill latex", "1995-01-01", "721998877"),
-    "appointment": ("quill visit", "quill wish", "windows", "reminders"),
-    "dental_records": ("quill caries", "quill filling", "quill resin", "LOT-1"),
-    "xray": ("quill image",),
-    "treatment": ("quill plan", "quill phase", "quill filling", "quill drops", "quill latex"),
+    "auth": ("zenobiella.quillfeather@example.com",),
+    "patient": (
+        "Quillfeather",
+        "penicillin-quillfeather",
+        "quillfeather latex",
+        "1995-01-01",
+        "721998877",
+    ),
+    "appointment": ("quillfeather visit", "quillfeather wish", "windows", "reminders"),
+    "dental_records": (
+        "quillfeather caries",
+        "quillfeather filling",
+        "quillfeather resin",
+        "LOT-1",
+    ),
+    "xray": ("quillfeather image",),
+    "treatment": (
+        "quillfeather plan",
+        "quillfeather phase",
+        "quillfeather filling",
+        "zenobiella drops",
+        "quillfeather latex",
+    ),
     "notification": ("TREATMENT_PLANNED", "APPOINTMENT_CONFIRMED"),
 }
 """What each service was told about her."""
