@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -208,12 +208,7 @@ def test_nobody_who_was_erased_chooses(clinic: Clinic) -> None:
     """A token outlives an erasure by minutes: what it writes must not bring the person back."""
     kim = clinic.person("kim@example.com")
     token = clinic.token("kim@example.com")
-    clinic.db.all(
-        "insert into erased_people (person_id, erasure_id, erased, held)"
-        " values (:p, :e, '{}', '[]')",
-        p=kim,
-        e=uuid4(),
-    )
+    _tombstone(clinic, kim)
     answer = clinic.call(
         "PUT", PREFERENCES, {"choices": {}}, token=token, headers={"If-Match": '"0"'}
     )
@@ -222,3 +217,28 @@ def test_nobody_who_was_erased_chooses(clinic: Clinic) -> None:
         (answer.json or {})["type"],
     )
     assert [] == clinic.db.all("select * from preferences where person_id = :p", p=kim)
+
+
+def test_who_was_erased_reads_nothing(clinic: Clinic) -> None:
+    """What such a token reads is what somebody sees of whom nothing is known."""
+    lea = clinic.person("lea@example.com")
+    clinic.happens(PasswordChanged(person_id=lea))
+    token = clinic.token("lea@example.com")
+    off = {"choices": {"WELCOME": {"EMAIL": False}}}
+    headers = {"If-Match": '"0"'}
+    assert 200 == clinic.call("PUT", PREFERENCES, off, token=token, headers=headers).status_code
+    _tombstone(clinic, lea)
+    assert {"items": [], "unread": 0, "next_cursor": None} == clinic.inbox(token)
+    shown = clinic.call("GET", PREFERENCES, token=token)
+    assert (200, '"0"') == (shown.status_code, shown.headers["ETag"])
+    assert (shown.json or {})["choices"]["WELCOME"]["EMAIL"]
+
+
+def _tombstone(clinic: Clinic, person: UUID) -> None:
+    """The service has heard of the person's erasure."""
+    clinic.db.all(
+        "insert into erased_people (person_id, erasure_id, erased, held)"
+        " values (:p, :e, '{}', '[]')",
+        p=person,
+        e=uuid4(),
+    )

@@ -63,6 +63,9 @@ def listing(
     row = inbox.page(
         database("notification"), person_id, unread=unread, after=after, limit=limit + 1
     )
+    if row is None:
+        # A token outlives an erasure by a moment: nothing is there any more.
+        return Inbox([], 0, None)
     spoken = language or cast("Language", row["language"] or "en")
     found = row["items"][:limit]
     following = None
