@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from infra.local.preflight import free_port
 from shared.bus import Push, parse_push
 
 __all__ = ["HttpReceiver", "Received", "Receiver", "Text"]
@@ -87,11 +88,11 @@ class Receiver:
 
 
 class HttpReceiver(Receiver):
-    """A receiver that listens at ``url`` until ``close``."""
+    """A receiver that listens at ``url`` until ``close``; its port stays its own."""
 
     def __init__(self, port: int = 0) -> None:
         super().__init__()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port or free_port()), _handler(self))
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}/"

@@ -66,7 +66,7 @@ class World:
 
     def read(self, after: Cursor = START, **more: Any) -> list[Recorded]:
         """All events, once nobody's transaction is open: PostgreSQL has some of its own."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while gate(self.db)["xmin_lag"]:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -197,7 +197,7 @@ def held_up(db: Database) -> Iterator[None]:
 
     thread = threading.Thread(target=hold)
     thread.start()
-    ready.wait(10)
+    assert ready.wait(60)
     try:
         yield
     finally:
@@ -205,7 +205,7 @@ def held_up(db: Database) -> Iterator[None]:
         thread.join()
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for what others are about to do. Raises AssertionError."""
     until = time.monotonic() + seconds
     while not condition():

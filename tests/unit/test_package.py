@@ -72,7 +72,7 @@ def test_a_function_starts_from_its_zip_alone(name: str, tmp_path: Path) -> None
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert ("http events\n", "", 0) == (ran.stdout, ran.stderr, ran.returncode)

@@ -229,7 +229,7 @@ def _issued(host: str) -> subprocess.CompletedProcess[str]:
         | {
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_IP": host,
-            "GCE_METADATA_TIMEOUT": "1",
+            "GCE_METADATA_TIMEOUT": "60",
             "GCE_METADATA_DETECT_RETRIES": "1",
         },
         capture_output=True,

@@ -59,8 +59,8 @@ def test_a_function_signs_with_its_own_account_and_no_key(
     with _proxy() as (url, asked):
         store = GCSStore(
             "bucket",
-            client_options={"proxy_url": url, "timeout": "5s", "allow_http": True},
-            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
+            client_options={"proxy_url": url, "timeout": "60s", "allow_http": True},
+            retry_config={"max_retries": 0, "retry_timeout": timedelta(minutes=1)},
         )
         with pytest.raises(Exception, match=f"serviceAccounts/{_ACCOUNT}:signBlob"):
             obstore.sign(store, "PUT", "incoming/x", timedelta(minutes=5))
