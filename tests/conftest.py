@@ -78,9 +78,14 @@ def _place() -> Path | None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[postgres.Cluster]:
-    """A PostgreSQL of this session's own, without fsync: crashes of it are tested elsewhere."""
+    """A PostgreSQL of this session's own, without fsync: crashes of it are tested elsewhere.
+
+    Nor does it analyse tables by itself: readers of events wait for every older transaction, also
+    for that one, and a test that looks at once would meet it now and then.
+    """
     directory = Path(tempfile.mkdtemp(prefix="dentalhelp-pg-", dir=_place()))
-    running = postgres.start(directory / "data", {"fsync": "off", "synchronous_commit": "off"})
+    swift = {"fsync": "off", "synchronous_commit": "off", "autovacuum": "off"}
+    running = postgres.start(directory / "data", swift)
     yield running
     running.stop()
     shutil.rmtree(directory, ignore_errors=True)
