@@ -13,7 +13,7 @@ from shared.audit import acting
 from shared.crypto import Unreadable
 from shared.db import Database, Tx
 from shared.errors import StaleVersion
-from shared.eventstore import START, EventStore, Recorded, Stream
+from shared.eventstore import EventStore, Recorded, Stream
 from shared.identity import Caller
 from shared.messages import UnknownType
 from shared.privacy import PersonErased
@@ -130,7 +130,7 @@ def test_an_early_transaction_does_not_append_behind_a_later_one(store: World) -
 
     assert 3 == store.db.transaction(work, isolation="READ COMMITTED")
     assert 2 == len(runs)
-    events = store.store.read_all(store.db, START, categories=[stream.category], limit=10_000)
+    events = store.read(categories=[stream.category], limit=10_000)
     assert [1, 2, 3] == [event.version for event in events if event.id == stream.id]
 
 

@@ -246,6 +246,7 @@ def test_an_operator_hears_of_a_stall(
     store.db.transaction(work)
     assert ["event_gate_stalled"] == [event for event, _ in said]
     assert said[0][1]["stalled_s"] > 60
+    store.read()  # waits until nobody is in the way any more
     job.run()
     owner.all("update events set tx = '9000000000'")
     job.run()

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.crypto import Unreadable
@@ -198,9 +198,7 @@ def test_one_that_was_tampered_with_is_not_believed(store: World) -> None:
 _FACT = st.builds(Moved, town=st.none() | st.text(max_size=5), far=st.booleans())
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40)
 @given(batches=st.lists(st.lists(_FACT, max_size=4), max_size=8), every=st.integers(1, 6))
 def test_snapshot_and_tail_equal_a_full_replay(
     store: World, batches: list[list[Moved]], every: int
