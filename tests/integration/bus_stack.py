@@ -24,7 +24,7 @@ __all__ = ["Process", "Stack", "until"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def until(condition: Callable[[], bool], patience: float = 15.0) -> None:
+def until(condition: Callable[[], bool], patience: float = 60.0) -> None:
     """Wait for ``condition``; AssertionError when it does not come true."""
     end = time.monotonic() + patience
     while not condition():
@@ -139,8 +139,8 @@ class Process:
     def end(self, sig: signal.Signals = signal.SIGKILL) -> int:
         """Send ``sig`` and return the exit code."""
         self._process.send_signal(sig)
-        return self._process.wait(10)
+        return self._process.wait(60)
 
     def wait(self) -> int:
         """The exit code, once it ended by itself."""
-        return self._process.wait(10)
+        return self._process.wait(60)

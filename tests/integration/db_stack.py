@@ -41,7 +41,7 @@ def together(*works: Callable[[], object]) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     return results
 
 
@@ -59,4 +59,4 @@ class Meeting:
             self.runs += 1
             first = self.runs <= 2
         if first:
-            self._barrier.wait(10)
+            self._barrier.wait(60)

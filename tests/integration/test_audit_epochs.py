@@ -253,11 +253,11 @@ def test_the_epoch_waits_for_accesses_under_way(world: World) -> None:
         tx.all(SHOW, n=1, **audit.who())
         thread = threading.Thread(target=world.superuser.transaction, args=(bump,))
         thread.start()
-        begun.wait(10)
+        begun.wait(60)
         thread.join(0.2)
         order.append("shown")
         return thread
 
-    world.db.transaction(work).join(10)
+    world.db.transaction(work).join(60)
     assert ["shown", "bumped"] == order
     assert [1] == [row["epoch"] for row in world.db.all("select epoch from audit_log")]

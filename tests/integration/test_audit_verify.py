@@ -47,7 +47,7 @@ def directory() -> Iterator[Path]:
 def _write(place: Place, seals: int) -> None:
     for _ in range(seals):
         place.db.all(_SHOW, **audit.who())
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not seal(place):  # PostgreSQL's own transactions may hold it back
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -179,6 +179,7 @@ def test_an_erasure_leaves_numbers(
         db.all("delete from account_history_a")
         db.all("update projections set epoch = 0, tx = '0', pos = 0")
     else:
+        assert 3 == len(whats(platform, who, token))
         assert 3 == len(model(platform, who))
     erase(platform, who, token)
     platform.drain()

@@ -14,7 +14,7 @@ import pytest
 from functions.auth import domain
 from functions.auth.service import keys
 from shared.clocks import set_clock
-from shared.testing import FrozenClock
+from shared.testing import FrozenClock, frozen
 from tests.platform import PASSWORD, Platform
 
 EMAIL = "ana@example.com"
@@ -119,7 +119,7 @@ def test_refresh_rotates(platform: Platform) -> None:
 def test_a_lost_answer_may_be_asked_for_again(platform: Platform) -> None:
     """The identical request within seconds gets the same refresh token, also when raced."""
     first = platform.login(EMAIL)["refresh_token"]
-    with ThreadPoolExecutor(4) as pool:
+    with frozen(), ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: _refresh(platform, first), range(4)))
     assert {200} == {answer.status_code for answer in answers}
     assert 1 == len({answer.json["refresh_token"] for answer in answers})

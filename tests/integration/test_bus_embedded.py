@@ -90,7 +90,7 @@ def test_says_quickly_that_it_is_away() -> None:
     begun = time.monotonic()
     with pytest.raises(BusUnavailable):
         EmbeddedBus("postgresql://bus@/bus?host=/nowhere").publish("topic", [Text("x")])
-    assert time.monotonic() - begun < 5.0
+    assert time.monotonic() - begun < 20.0
 
 
 @pytest.mark.parametrize("text", [text for text, _ in MATCHING])

@@ -226,12 +226,12 @@ def test_a_redrive_waits_for_an_erasure_with_empty_hands(platform: Platform, adm
 
         waiting, rows = db.transaction(work, isolation="READ COMMITTED")
         assert [{"id": letter}] == rows
-        assert (200, "handled") == waiting.result(10)
+        assert (200, "handled") == waiting.result(60)
 
 
 def _await_lock(db: Database) -> None:
     """Until somebody waits for an advisory lock."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 25
     sql = "select from pg_locks where locktype = 'advisory' and not granted"
     while not db.all(sql):
         assert time.monotonic() < until

@@ -40,9 +40,11 @@ def test_a_killed_dispatcher_loses_nothing(stack: Stack, tmp_path: Path) -> None
     failed = len(stack.receiver.received)
     stack.receiver.answer = lambda push: 204
     second = Process(stack, tmp_path)
-    until(lambda: len(stack.receiver.handled()) >= 3)
-    assert ["stuck", "behind", "meanwhile"] == stack.receiver.handled()
-    assert counted + 1 == stack.receiver.received[failed].push.delivery_attempt
+    until(lambda: len(set(stack.receiver.handled())) >= 3)
+    # What the first one had under way may come twice, and be counted after we looked.
+    assert ["stuck", "behind", "meanwhile"] == list(dict.fromkeys(stack.receiver.handled()))
+    attempt = stack.receiver.received[failed].push.delivery_attempt
+    assert attempt in (counted + 1, counted + 2)
     until(lambda: stack.left() == 0)
     assert 0 == second.end(signal.SIGTERM)
 
@@ -96,7 +98,8 @@ def test_a_restarted_service_is_reached_on_a_new_connection(stack: Stack) -> Non
     before = HttpReceiver(port)
     stack.start(endpoint=before.url)
     stack.publish("one")
-    until(lambda: bool(before.handled()))
+    # Its answer has arrived, too.
+    until(lambda: bool(before.handled()) and stack.left() == 0)
     before.close()
     after = HttpReceiver(port)
     stack.publish("two")
@@ -113,16 +116,18 @@ def test_an_unanswered_push_is_repeated(stack: Stack) -> None:
     def answer(push: object) -> int:
         calls.append(1)
         if len(calls) == 1:
-            stalled.wait(10)
+            stalled.wait(60)
         return 204
+
+    def attempts() -> set[int]:
+        return {received.push.delivery_attempt or 0 for received in stack.receiver.received}
 
     stack.receiver.answer = answer
     stack.start(ack_deadline=0.2)
     stack.publish("slow")
-    until(lambda: len(calls) == 2)
+    until(lambda: len(calls) >= 2)
     stalled.set()
-    until(lambda: len(stack.receiver.received) == 2)
-    assert [1, 2] == sorted(r.push.delivery_attempt or 0 for r in stack.receiver.received)
+    until(lambda: {1, 2} <= attempts())
 
 
 def test_goes_on_when_the_database_returns(stack: Stack) -> None:
@@ -177,7 +182,7 @@ def test_a_long_stuck_key_holds_up_no_other(stack: Stack) -> None:
     until(lambda: len(stack.receiver.handled()) == 50)
     assert ["free"] == list({text.partition(" ")[0] for text in stack.receiver.handled()})
     stack.receiver.answer = lambda push: 204
-    until(lambda: len(stack.receiver.handled()) >= 1551, patience=60)
+    until(lambda: len(stack.receiver.handled()) >= 1551, patience=180)
     assert stuck == stack.receiver.handled()[50:]
 
 
@@ -195,7 +200,7 @@ def test_senders_at_once_keep_each_keys_order(stack: Stack) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    until(lambda: len(stack.receiver.handled()) >= 360, patience=30)
+    until(lambda: len(stack.receiver.handled()) >= 360)
     by_key: dict[str, list[str]] = {}
     for text in stack.receiver.handled():
         by_key.setdefault(text.partition(" ")[0], []).append(text)
