@@ -19,12 +19,12 @@ from typing import Any, Self
 
 from infra.client import Answer, Away, Client
 from infra.local.stack import Stack
-from infra.people import cnp
+from infra.people import nik
 
 __all__ = ["Crowd"]
 
 _PASSWORD = secrets.token_urlsafe(18)
-_PATIENCE = 60.0  # seconds somebody goes on trying
+_PATIENCE = 180.0  # seconds somebody goes on trying
 _numbers = itertools.count(1)
 
 
@@ -163,11 +163,13 @@ class Crowd:
         number = next(_numbers)
         chance = random.Random(self.tag + str(number))  # nosec B311
         born = date(1950 + chance.randrange(50), chance.randint(1, 12), chance.randint(1, 28))
+        # Nobody else has this id: of ten thousand in a row each has a serial of their own.
+        identity = nik(born, 1 + number % 9999, woman=True, chance=chance)
         return {
             "email": f"person.{number}.{self.tag}@example.com",
             "password": _PASSWORD,
             "first_name": "Ștefania",
             "last_name": f"Ionescu {number}",
-            "national_id": cnp(born, chance.randint(1, 999), woman=True, chance=chance),
+            "national_id": identity,
             "anamnesis": {"allergies": "latex"},
         }

@@ -79,7 +79,7 @@ _BY_MANY = frozenset({"projection.applied"})
 _PEOPLE = 4
 _STOPPED = 3.0  # seconds; longer than the outbox's lease and an erasure's first pause
 _TOKEN = 300.0  # seconds for which a token is used
-_HIT = 20.0  # seconds until a fault has happened
+_HIT = 60.0  # seconds until a fault has happened
 _CONVERGED = 150.0  # seconds; an e-mail's lease is a minute, and the machine may be busy
 
 

@@ -14,11 +14,11 @@ from typing import Any
 
 from infra.client import Answer, Away, Client
 from infra.local.stack import Stack
-from infra.people import cnp
+from infra.people import nik
 
 __all__ = ["Patient", "Refused", "Visitor", "at_once", "somebody"]
 
-_PATIENCE = 60.0  # seconds somebody goes on trying
+_PATIENCE = 180.0  # seconds somebody goes on trying
 _ANSWER = 20.0  # seconds somebody waits for one answer
 
 
@@ -100,7 +100,7 @@ def somebody(tag: str, number: int) -> Patient:
     chance = random.Random(f"{tag} {number}")  # nosec B311
     born = date(1950 + chance.randrange(50), chance.randint(1, 12), chance.randint(1, 28))
     email = f"{tag}.{number}@example.com"
-    national_id = cnp(born, chance.randint(1, 999), woman=True, chance=chance)
+    national_id = nik(born, chance.randint(1, 9999), woman=True, chance=chance)
     password = f"{chance.getrandbits(80):020x}"
     return Patient(number, email, password, national_id, addresses=[email])
 

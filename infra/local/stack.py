@@ -105,7 +105,7 @@ class Stack:
     ) -> None:
         self.stop()
 
-    def start(self, timeout: float = 60.0) -> None:
+    def start(self, timeout: float = 180.0) -> None:
         """Start everything and wait until it is healthy; what the directory holds is kept.
 
         Raises CannotStart (see preflight), Unhealthy, NoAdmin, and what PostgreSQL raises.
@@ -168,7 +168,7 @@ class Stack:
         """The URL of a service's database (or ``bus``) for its runtime role."""
         return self._urls[service]
 
-    def wait_healthy(self, timeout: float = 30.0) -> None:
+    def wait_healthy(self, timeout: float = 120.0) -> None:
         """Wait until every service's health route answers 200 and the bus delivers.
 
         Raises Unhealthy.
@@ -201,7 +201,7 @@ class Stack:
         return self._children
 
     def _get(self, path: str) -> bytes:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=5)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=15)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

@@ -44,7 +44,7 @@ def url(stack: Stack) -> str:
 
 def _browse(tmp_path: Path, url: str, *arguments: str) -> str:
     command = [BROWSER or "", *QUIET, f"--user-data-dir={tmp_path / 'profile'}", *arguments, url]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True).stdout
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
 def test_the_index_shows_every_service_alive(url: str, tmp_path: Path) -> None:

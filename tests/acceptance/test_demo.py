@@ -41,7 +41,7 @@ def _run(module: str, stack: Stack | None = None, **more: str) -> subprocess.Com
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 
@@ -100,8 +100,9 @@ def test_sample_data_is_filled_in(stack: Stack) -> None:
 
 def test_nothing_there_is_one_clear_line() -> None:
     """Where no platform runs, both say so in one line and fail."""
+    url = f"http://127.0.0.1:{free_port()}"
     for module in ("infra.demo", "infra.seed"):
-        told = _run(module, URL=f"http://127.0.0.1:{free_port()}")
+        told = _run(module, URL=url)
         assert 1 == told.returncode
         assert 1 == len(told.stderr.splitlines())
         assert "make run" in told.stderr

@@ -37,7 +37,7 @@ def copy() -> Iterator[Path]:
     shutil.rmtree(place, ignore_errors=True)
 
 
-def _make(copy: Path, *arguments: str, timeout: float = 600) -> str:
+def _make(copy: Path, *arguments: str, timeout: float = 1800) -> str:
     ran = subprocess.run(
         ["make", "--no-print-directory", *arguments],
         cwd=copy,
@@ -70,11 +70,11 @@ def _serve(copy: Path, path: str, seconds: float) -> int:
             assert running.poll() is None, output.read_text()
             assert time.monotonic() < deadline, output.read_text()
             time.sleep(0.1)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return int(answer.status)
     finally:
         os.killpg(running.pid, signal.SIGINT)
-        running.wait(timeout=30)
+        running.wait(timeout=120)
 
 
 def test_a_new_service_is_ready(copy: Path) -> None:
@@ -83,10 +83,10 @@ def test_a_new_service_is_ready(copy: Path) -> None:
     _make(copy, "new-service", "NAME=lab_order")
     _make(copy, "check")
     _make(copy, "test", "ARGS=tests/integration/test_lab_order.py")
-    assert 200 == _serve(copy, "/api/lab-order/-/health", 90)
-    assert 200 == _serve(copy, "/docs/lab_order", 90)
+    assert 200 == _serve(copy, "/api/lab-order/-/health", 300)
+    assert 200 == _serve(copy, "/docs/lab_order", 300)
 
 
 def test_a_first_start_needs_python_and_make_only(copy: Path) -> None:
     """With nothing but PATH and HOME set, make run installs what it needs and serves."""
-    assert 200 == _serve(copy, "/api/auth/-/health", 900)
+    assert 200 == _serve(copy, "/api/auth/-/health", 1800)

@@ -23,7 +23,8 @@ from shared.errors import Unavailable
 
 _OUTAGE, _CALM = 1.5, 0.5  # seconds
 _UNPUBLISHED = 8  # messages that are to be caught between commit and publish
-_SETTLED = 60.0  # seconds; the machine may be busy
+_SETTLED = 180.0  # seconds; the machine may be slow and busy
+_NOTICED = 60.0  # seconds until somebody is told that something is away
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +46,29 @@ def ledgers(stack: Stack) -> Iterator[Ledgers]:
     books.close()
 
 
-def _during(stack: Stack, outage: Callable[[], None], **people: int) -> Crowd:
+def _during(stack: Stack, outage: Callable[[Crowd], None], **people: int) -> Crowd:
     """Traffic, in the middle of which there is an ``outage``; everybody has finished."""
     with Crowd(stack, **people) as crowd:
         time.sleep(_CALM)
-        outage()
+        outage(crowd)
         stack.wait_healthy()
         time.sleep(_CALM)
     return crowd
 
 
-def _away(stack: Stack, *names: str, seconds: float = _OUTAGE) -> Callable[[], None]:
-    """These processes are dead for a while."""
+def _away(
+    stack: Stack, *names: str, seconds: float = _OUTAGE, noticed: bool = False
+) -> Callable[[Crowd], None]:
+    """These processes are dead for a while; ``noticed``: until somebody was told so."""
 
-    def outage() -> None:
+    def outage(crowd: Crowd) -> None:
+        before = len(crowd.refused)
         for name in names:
             stack.kill(name)
         time.sleep(seconds)
+        deadline = time.monotonic() + _NOTICED
+        while noticed and len(crowd.refused) == before and time.monotonic() < deadline:
+            time.sleep(0.05)
         for name in names:
             stack.start_process(name)
 
@@ -94,7 +101,7 @@ def _last_error(stack: Stack) -> str:
 
 def test_patient_is_away(stack: Stack, ledgers: Ledgers) -> None:
     """While patient is dead people register all the same, and are ACTIVE once it is back."""
-    crowd = _during(stack, _away(stack, "patient.http", "patient.events"))
+    crowd = _during(stack, _away(stack, "patient.http", "patient.events", noticed=True))
     _converges(stack, crowd, ledgers)
     assert crowd.refused, "nobody read a profile during the outage"
 
@@ -108,7 +115,7 @@ def test_the_bus_is_away(stack: Stack, ledgers: Ledgers) -> None:
 
 def test_postgresql_is_away(stack: Stack, ledgers: Ledgers) -> None:
     """While PostgreSQL is dead people are told 503 and when to come back; who does, is served."""
-    crowd = _during(stack, _away(stack, "postgres"))
+    crowd = _during(stack, _away(stack, "postgres", noticed=True))
     _converges(stack, crowd, ledgers)
     assert crowd.refused, "nobody noticed"
 
@@ -117,16 +124,20 @@ def test_everything_dies_between_commit_and_publish(stack: Stack, ledgers: Ledge
     """What was committed and never published, because every process was ended with -9, is
     published after the next start."""
 
-    def outage() -> None:
+    ended: list[str] = []
+
+    def outage(_: Crowd) -> None:
         def work(tx: Tx) -> None:
             # Nobody can publish; whoever has committed by now stands right before it.
             tx.run("lock table delivery in exclusive mode")
-            deadline = time.monotonic() + _OUTAGE * 10
+            # PostgreSQL ends a transaction that does nothing for half a minute.
+            deadline = time.monotonic() + 25
             while ledgers.all("auth", "select count(*) as n from outbox")[0]["n"] < _UNPUBLISHED:
                 assert time.monotonic() < deadline, "nobody commits"
                 time.sleep(0.01)
             for name in reversed(stack.names):
                 stack.kill(name)
+                ended.append(name)
 
         with suppress(Unavailable):
             ledgers.transaction("bus", work)
@@ -134,6 +145,7 @@ def test_everything_dies_between_commit_and_publish(stack: Stack, ledgers: Ledge
             stack.start_process(name)
 
     crowd = _during(stack, outage, registering=_UNPUBLISHED)
+    assert set(ended) == set(stack.names)
     _converges(stack, crowd, ledgers)
 
 
@@ -143,10 +155,10 @@ def test_anything_dies_at_any_moment(stack: Stack, ledgers: Ledgers, seed: int) 
     """A dozen deaths in a row, of any processes, alone or together, at random moments."""
     chance = random.Random(seed)
 
-    def outage() -> None:
+    def outage(crowd: Crowd) -> None:
         for _ in range(12):
             names = chance.sample(stack.names, chance.choice((1, 1, 1, 2, 3)))
-            _away(stack, *sorted(names, reverse=True), seconds=chance.uniform(0, 1))()
+            _away(stack, *sorted(names, reverse=True), seconds=chance.uniform(0, 1))(crowd)
             time.sleep(chance.uniform(0, 0.5))
 
     crowd = _during(stack, outage)

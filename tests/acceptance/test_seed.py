@@ -61,7 +61,7 @@ def told() -> Iterator[tuple[Stack, list[str]]]:
         said = []
         for _ in range(2):
             run = _seed(stack)
-            text, _ = run.communicate(timeout=300)
+            text, _ = run.communicate(timeout=1800)
             assert 0 == run.returncode, text
             said.append(text)
         yield stack, said
@@ -141,12 +141,12 @@ def test_another_platform_is_not_filled(told: tuple[Stack, list[str]]) -> None:
     stack, _ = told
     empty = str(stack.directory / "elsewhere")
     run = _seed(stack, DATA=empty)
-    text, _ = run.communicate(timeout=60)
+    text, _ = run.communicate(timeout=300)
     assert 1 == run.returncode
     assert "works on the embedded platform only" in text
     assert 1 == len(text.splitlines())
     unheard = _seed(stack, URL=f"http://127.0.0.1:{free_port()}")
-    assert "make run" in unheard.communicate(timeout=60)[0]
+    assert "make run" in unheard.communicate(timeout=300)[0]
 
 
 def _items(who: Person, path: str) -> list[dict[str, Any]]:
