@@ -12,7 +12,7 @@ from shared.contracts.patient import CreatePatient, RemovePatient
 from shared.errors import Problem
 from shared.identity import Caller
 from shared.inbox import Outcome
-from shared.messages import Message, SagaContext
+from shared.messages import Envelope, Message, SagaContext, envelope
 from shared.types import uuid7
 from tests.service_stack import ServiceStack
 
@@ -36,16 +36,20 @@ class PatientStack(ServiceStack):
 
     def command(self, message: Message, **named: Any) -> Problem | None:
         """Deliver ``message`` as a saga's command; the refusal, if it was refused."""
+        self.refused.clear()
+        outcome = self.deliver(self.letter(message, **named))
+        assert outcome in ("handled", "refused")
+        return self.refused[-1]
+
+    def letter(self, message: Message, **named: Any) -> Envelope:
+        """``message`` as auth's saga sends it."""
         saga = SagaContext(
             saga_id=uuid7(),
             step="create profile",
             action="undo" if isinstance(message, RemovePatient) else "do",
             orchestrator="auth",
         )
-        self.refused.clear()
-        outcome = self.receive(message, saga=saga, **named)
-        assert outcome in ("handled", "refused")
-        return self.refused[-1]
+        return envelope(message, source="auth", saga=saga, **named)
 
     def register(self, patient_id: UUID | None = None, **fields: Any) -> UUID:
         """A patient like Ana Popescu, apart from ``fields``."""

@@ -214,5 +214,5 @@ def test_many_senders_claim_each_mail_once(clinic: Clinic, mail: MailServer) -> 
         thread.join()
     mail.start()
     assert sorted(row["id"] for row in clinic.deliveries(pia)) == sorted(claimed)
-    assert 40 == clinic.send_now()
+    assert 40 == sum(iter(clinic.send_now, 0))
     assert 40 == len({sent.message["Message-ID"] for sent in mail.to("pia@example.com")})

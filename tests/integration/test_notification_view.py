@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -95,7 +96,9 @@ def test_the_own_data_can_be_taken_along(clinic: Clinic, mail: MailServer) -> No
     assert {
         *("notifications", "deliveries", "inboxes", "preferences", "receptionists", "settled")
     } == set(found)
-    assert [None, "o@example.org", None] == [row["address"] for row in found["deliveries"]]
+    assert Counter({None: 2, "o@example.org": 1}) == Counter(
+        row["address"] for row in found["deliveries"]
+    )
     assert [{"language": "en"}] == found["inboxes"]
     assert "secret" not in str(found)
     assert 3 == clinic.send_now()
