@@ -39,16 +39,21 @@ def armed(tmp_path: Path) -> Faults:
 
 @pytest.fixture
 def impatient(url: str, cluster: postgres.Cluster) -> Iterator[None]:
-    """The server ends a transaction that does nothing for a second, instead of half a minute, and
-    lets nobody wait for a lock for more than a fifth of that."""
+    """The server lets nobody wait for a lock for more than a fifth of a second."""
     admin = Database(cluster.admin_url)
     name = url.partition("?")[0].rpartition("/")[2]
     where = f"alter role kit_t in database {name}"
-    admin.all(f"{where} set idle_in_transaction_session_timeout = '1s'")
     admin.all(f"{where} set lock_timeout = '200ms'")
     yield
     admin.all(f"{where} reset all")
     admin.close()
+
+
+def _hurried(what: str) -> str:
+    """``what`` in a process whose transactions the server ends when they do nothing for a second,
+    instead of half a minute."""
+    hurry = "set idle_in_transaction_session_timeout = '1s'"
+    return f'projector.db().all("{hurry}"), {what}'
 
 
 def _complete(world: Visits, events: int) -> bool:
@@ -64,7 +69,7 @@ def test_who_is_killed_at_work_has_applied_all_of_a_portion_or_nothing(
     world.came(10, times=2)
     armed.arm("projection.applied", f"kill {passage}")
     with at_work(world.url, tmp_path, "projector.run(limit=3)") as process:
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert (-signal.SIGKILL, True) == (process.returncode, armed.hit("projection.applied"))
     eventually(lambda: world.projector.run() > 0)
     assert True is _complete(world, 20)
@@ -77,7 +82,7 @@ def test_many_are_killed_at_work(world: Visits, armed: Faults, tmp_path: Path) -
     for passage in range(1, 6):
         armed.arm("projection.applied", f"kill {passage}")
         with at_work(world.url, tmp_path, "projector.run(limit=2)") as process:
-            process.communicate(timeout=60)
+            process.communicate(timeout=300)
         assert -signal.SIGKILL == process.returncode
         assert (2 * sum(range(passage)), True) == (len(world.applied()), in_order(world.applied()))
     eventually(lambda: world.projector.run() > 0)
@@ -106,14 +111,14 @@ def test_who_is_stopped_at_work_holds_up_nobody_for_long(
     go on, and when it wakes up it has applied nothing."""
     world.came(6, times=2)
     armed.arm("projection.applied", "stop")
-    with at_work(world.url, tmp_path, "projector.run(limit=3)") as process:
+    with at_work(world.url, tmp_path, _hurried("projector.run(limit=3)")) as process:
         os.waitpid(process.pid, os.WUNTRACED)
         assert (True, 0) == (armed.hit("projection.applied"), world.projector.run())
         assert [] == world.applied()
         eventually(lambda: world.projector.run() > 0)
         assert True is _complete(world, 12)
         process.send_signal(signal.SIGCONT)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=300)
     assert (1, True) == (process.returncode, "Unavailable" in error)
     assert (0, True) == (world.projector.run(), _complete(world, 12))
     assert [] == world.projector.check()
@@ -135,7 +140,7 @@ def test_a_rebuild_that_is_killed_leaves_the_live_side(
     world.came(10, follow=True)
     armed.arm(point, action)
     with at_work(world.url, tmp_path, "Rebuild(projector, 3).rebuild()") as process:
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert (-signal.SIGKILL, True) == (process.returncode, armed.hit(point))
     assert ([("a", True), ("b", False)], 10) == (world.sides(), len(world.rows()))
     world.came(follow=True)
@@ -157,7 +162,7 @@ def test_a_rebuild_that_is_stopped_is_overtaken(
     the one that wakes up changes nothing."""
     world.came(10, follow=True)
     armed.arm(point, "stop")
-    with at_work(world.url, tmp_path, "Rebuild(projector, 3).rebuild()") as process:
+    with at_work(world.url, tmp_path, _hurried("Rebuild(projector, 3).rebuild()")) as process:
         os.waitpid(process.pid, os.WUNTRACED)
         assert (True, 10) == (armed.hit(point), len(world.rows()))
         with pytest.raises(Busy):
@@ -166,7 +171,7 @@ def test_a_rebuild_that_is_stopped_is_overtaken(
         _run_out(world)
         assert 10 == world.projector.rebuild()
         process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert 1 == process.returncode
     assert ([("a", False), ("b", True)], True) == (world.sides(), _complete(world, 10))
     assert [] == world.projector.check()
@@ -180,11 +185,11 @@ def test_a_rebuild_waits_for_who_is_stopped_at_work(
     server has ended that transaction, no longer."""
     world.came(6)
     armed.arm("projection.applied", "stop")
-    with at_work(world.url, tmp_path, "projector.run(limit=3)") as process:
+    with at_work(world.url, tmp_path, _hurried("projector.run(limit=3)")) as process:
         os.waitpid(process.pid, os.WUNTRACED)
         assert 6 == world.projector.rebuild()
         process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
     assert 1 == process.returncode
     assert ([("a", False), ("b", True)], True) == (world.sides(), _complete(world, 6))
 

@@ -68,6 +68,11 @@ def left(platform: Platform) -> list[str]:
     return [row["event_type"] for row in rows]
 
 
+def _said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What the command printed, without the log of the services."""
+    return [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]
+
+
 def test_all_of_a_kind_take_effect_in_order(
     platform: Platform, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,7 +82,7 @@ def test_all_of_a_kind_take_effect_in_order(
     others = [moved(uuid4(), "other@example.com", 1) for _ in range(210)]
     park(platform, envelope(UserRemoved(person_id=uuid4()), source="auth"), *news, *others)
     assert 0 == run(SERVICE="patient", TYPE="EMAIL_UPDATED")
-    assert "213 handled\n" == capsys.readouterr().out.splitlines(keepends=True)[-1]
+    assert ["213 handled"] == _said(capsys)
     assert ("2@example.com", ["USER_REMOVED"]) == (email(platform, person), left(platform))
     done = platform.databases["patient"].all(
         "select what from audit_log where action = 'redrive' order by id limit 3"
@@ -93,7 +98,7 @@ def test_what_fails_again_is_named(
     good, bad = moved(uuid4(), "a@example.com", 3), moved(uuid4(), "b@example.com", None)
     park(platform, bad, good)
     assert 1 == run(SERVICE="patient")
-    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]
+    lines = _said(capsys)
     reason = "an e-mail address without the version it is from"
     assert [f"  {bad.event_id}: {reason}", "1 failed again, 1 handled"] == lines
     assert ["EMAIL_UPDATED"] == left(platform)
@@ -102,7 +107,7 @@ def test_what_fails_again_is_named(
 def test_nothing_to_do_is_said(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """Without letters the command says so and succeeds."""
     assert 0 == run(SERVICE="patient", TYPE="NOBODY_SAID_THIS")
-    assert "There are no such dead letters." == capsys.readouterr().out.splitlines()[-1]
+    assert ["There are no such dead letters."] == _said(capsys)
 
 
 def test_an_unknown_service_is_refused(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

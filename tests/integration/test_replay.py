@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from infra import manifest, replay
-from infra.local import databases, postgres
+from infra.local import databases, defunct, postgres
 from infra.local.keyring import Keyring
 from shared.config import config
 from shared.http import Api
@@ -90,15 +92,18 @@ def test_what_cannot_be_told(world: Visits, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The directory of a platform that was stopped."""
-    directory = tmp_path_factory.mktemp("platform")
+def platform() -> Iterator[Path]:
+    """The directory of a platform that was stopped, which PostgreSQL's own user can reach while
+    other test runs begin."""
+    directory = Path(tempfile.mkdtemp(prefix="dentalhelp-replay-"))
     names = manifest.service_names()
     keys = Keyring.open(directory, databases.roles(names))
     cluster = postgres.start(directory / "postgres")
     databases.prepare(cluster, names, keys)
     cluster.stop()
-    return directory
+    yield directory
+    defunct.kill(directory / "postgres")
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +123,7 @@ def test_every_read_model_of_a_platform(platform: Path, options: list[str], verd
         cwd=manifest.ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert (0, "", read_models) == (done.returncode, done.stderr, done.stdout.splitlines())

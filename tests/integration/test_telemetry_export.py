@@ -35,7 +35,8 @@ class Collector:
     def __init__(self) -> None:
         self.metrics: list[Any] = []
         self.traces: list[Any] = []
-        self.status, self.pause = 200, 0.0
+        self.status, self.hangs = 200, False
+        self._closed = threading.Event()
         self.calls = 0
         self.accounts: list[str | None] = []
         outer = self
@@ -45,7 +46,8 @@ class Collector:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.calls += 1
                 outer.accounts.append(self.headers["Authorization"])
-                time.sleep(outer.pause)
+                if outer.hangs:
+                    outer._closed.wait(60)
                 if outer.status == 200:
                     outer.take(self.path, self.headers["Content-Type"], body)
                 self.send_response(outer.status)
@@ -89,6 +91,7 @@ class Collector:
 
     def close(self) -> None:
         """Stop listening."""
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -101,8 +104,9 @@ def _pairs(holder: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """A collector that the setting names; nothing was recorded before."""
+    """A collector that the setting names, and is waited for; nothing was recorded before."""
     running = Collector()
+    monkeypatch.setattr(telemetry_export, "TIMEOUT", 60.0)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", running.url)
     config.cache_clear()
     telemetry._begin()
@@ -219,6 +223,7 @@ def test_figures_leave_at_the_end_of_a_request_when_it_is_time(
     platform: Platform, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within 15 seconds nothing is sent, then the next request sends everything once."""
+    monkeypatch.setattr(telemetry_export._state, "last", time.monotonic())
     platform.call("GET", "/api/auth/-/health")
     assert 0 == collector.calls
     monkeypatch.setattr(telemetry_export._state, "last", time.monotonic() - 15.0)
@@ -253,14 +258,17 @@ def test_gauges_leave_with_a_job(collector: Collector) -> None:
 
 
 @pytest.mark.parametrize("fault", ["refuses", "is busy", "hangs", "down"])
-def test_a_collector_that_fails_costs_a_moment(collector: Collector, fault: str) -> None:
+def test_a_collector_that_fails_costs_a_moment(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
     """The request goes on; what was lost is counted and the next sending has new spans only."""
+    monkeypatch.setattr(telemetry_export, "TIMEOUT", 1.0)
     if fault == "refuses":
         collector.status = 400
     elif fault == "is busy":
         collector.status = 503
     elif fault == "hangs":
-        collector.pause = 3.0
+        collector.hangs = True
     else:
         collector.close()
     with Serving("patient"):
