@@ -76,6 +76,17 @@ def _place() -> Path | None:
     return _MEMORY if ample else None
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment_of_its_own() -> Iterator[None]:
+    """What a module changes in the environment ends with it: no order of modules matters."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+    config.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[postgres.Cluster]:
     """A PostgreSQL of this session's own, without fsync: crashes of it are tested elsewhere.
