@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-import time
+import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -21,6 +21,8 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
         self.finished = 0
+        self.over = threading.Event()
+        """Set when nobody asks any more: what is slow need not go on."""
         super().__init__(("127.0.0.1", 0), Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -78,16 +80,17 @@ def resets(handler: Handler) -> None:
 
 def sleeps(handler: Handler) -> None:
     """Answer when it is too late."""
-    time.sleep(3)
-    handler.server.finished += 1
+    if not handler.server.over.wait(30):
+        handler.server.finished += 1
 
 
 def trickles(handler: Handler) -> None:
     """Answer byte by byte, for as long."""
     handler.send_response(200)
-    handler.send_header("Content-Length", "60")
+    handler.send_header("Content-Length", "600")
     handler.end_headers()
-    for _ in range(60):
+    for _ in range(600):
         handler.wfile.write(b" ")
-        time.sleep(0.05)
+        if handler.server.over.wait(0.05):
+            return
     handler.server.finished += 1

@@ -147,12 +147,12 @@ def port(target: Path) -> Iterator[int]:
             yield listener.getsockname()[1]
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(60)
 
 
 def talk(port: int, request: bytes) -> bytes:
     """What comes back for these very bytes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(request)
         answer = b""
         while b"\r\n\r\n" not in answer or b"}" not in answer:

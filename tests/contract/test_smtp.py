@@ -129,6 +129,7 @@ def start(certificate: tuple[Path, Path]) -> Iterator[Start]:
             hostname=HOST,
             port=port,
             server_hostname="localhost",
+            ready_timeout=60.0,
             authenticator=provider.authenticate,
             **kinds[kind],
         )

@@ -118,8 +118,8 @@ def test_an_old_replica_is_asked_about(
     world: World, patient_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What nothing has confirmed for too long may have missed news: patient is asked."""
-    monkeypatch.setattr(replicas, "OLDEST", timedelta(seconds=30))
-    old = clock().now() - timedelta(minutes=1)
+    monkeypatch.setattr(replicas, "OLDEST", timedelta(hours=1))
+    old = clock().now() - timedelta(hours=2)
     world.platform.databases["treatment"].all(
         "update allergy_replicas set confirmed_at = :old where patient_id = :id",
         old=old,

@@ -37,7 +37,7 @@ def family(tmp_path: Path, said: list[str]) -> Iterator[Children]:
     made.close()
 
 
-def _until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def _until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
