@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
 
@@ -16,6 +17,14 @@ from shared.config import Config
 from tests.http_example import CLINIC, ME, OTHER, Allergy, api, send
 
 MINE = f"/{ME}"
+FOUND = {"X-Correlation-Id": "find-me-123"}
+"""The headers of a request whose lines ``logged`` finds."""
+
+
+def logged(written: str) -> list[dict[str, Any]]:
+    """The lines about such requests: whoever else lives in the process may have said something."""
+    lines = [json.loads(line) for line in written.splitlines()]
+    return [line for line in lines if FOUND["X-Correlation-Id"] == line.get("correlation_id")]
 
 
 def test_a_value_comes_back_as_json_with_its_version() -> None:
@@ -232,16 +241,16 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 )
 def test_the_trace_goes_on(kept: bool, parent: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A valid traceparent's trace id is in the log, a malformed one starts another trace."""
-    send("GET", MINE, who="patient", headers={"traceparent": parent})
-    line = json.loads(capsys.readouterr().out)
+    send("GET", MINE, who="patient", headers={"traceparent": parent, **FOUND})
+    (line,) = logged(capsys.readouterr().out)
     assert kept is (line["logging.googleapis.com/trace"] == TRACE)
 
 
 def test_one_log_line_tells_what_happened(capsys: pytest.CaptureFixture[str]) -> None:
     """Method, template, status, duration and caller; never the raw path or the query."""
-    send("GET", f"/{OTHER}?name=Popescu", who="patient")
+    send("GET", f"/{OTHER}?name=Popescu", who="patient", headers=FOUND)
     written = capsys.readouterr().out
-    line = json.loads(written)
+    (line,) = logged(written)
     assert ("request", "GET", "/api/examples/{patient_id}", 403, str(ME), "forbidden") == tuple(
         line[key] for key in ("message", "method", "route", "status", "caller", "problem")
     )
