@@ -114,7 +114,7 @@ def _at_once(story: Story, starts_at: str) -> dict[str, Answer]:
         client = Client(story.client.url)
         body = _order(story, ids[who], starts_at)
         client.call("GET", "/services.json")
-        ready.wait(timeout=30)
+        ready.wait(timeout=120)
         answers[who] = client.call("POST", _API, body, token=story.tokens[who])
         client.close()
 

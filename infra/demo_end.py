@@ -15,7 +15,7 @@ from infra.story import AUTH, PATIENTS, Story, tell
 
 __all__ = ["ENDING"]
 
-_PATIENCE = 60.0  # seconds; an archive is made by a job
+_PATIENCE = 180.0  # seconds; an archive is made by a job
 _PURPOSE = {"X-Purpose-Of-Use": "HLEGAL"}
 
 

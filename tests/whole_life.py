@@ -202,7 +202,7 @@ class Life:
         filling = {
             "procedure": "FILLING",
             "teeth": [{"tooth": "36", "surfaces": ["O"]}],
-            "materials": [{"name": "quillfeather resin", "lot": "LOT-1"}],
+            "materials": [{"name": "quillfeather resin", "lot": "LOT-QUILL-1"}],
             "note": "quillfeather filling",
         }
         made = self.done("POST", f"{path}/interventions", filling, by="dentist")

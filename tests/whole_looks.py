@@ -56,7 +56,7 @@ LOOKS: dict[str, tuple[str, ...]] = {
     f"GET {_CHART}/chart": (f"{_CHART}/chart", f"{_CHART}/chart?as_of=2999-01-01T00:00:00Z"),
     f"GET {_CHART}/chart.svg": (f"{_CHART}/chart.svg",),
     f"GET {_CHART}/teeth/{{tooth}}/history": (f"{_CHART}/teeth/36/history",),
-    "GET /api/dental-records/interventions": ("/api/dental-records/interventions?lot=LOT-1",),
+    "GET /api/dental-records/interventions": ("/api/dental-records/interventions?lot=LOT-QUILL-1",),
     "POST /api/patients/search": (),
     "GET /api/patients/{patient_id}": ("/api/patients/{patient_id}",),
     "GET /api/patients/{patient_id}/anamnesis": ("/api/patients/{patient_id}/anamnesis",),

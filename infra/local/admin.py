@@ -14,7 +14,7 @@ from infra.local.files import write_private
 
 __all__ = ["Admin", "NoAdmin", "create_first_admin"]
 
-_TIMEOUT = 60.0  # seconds
+_TIMEOUT = 180.0  # seconds
 
 
 class NoAdmin(Exception):

@@ -15,7 +15,7 @@ import psutil
 
 __all__ = ["clear", "kill"]
 
-_PATIENCE = 10.0  # seconds for the last backends to notice that their postmaster is gone
+_PATIENCE = 60.0  # seconds for the last backends to notice that their postmaster is gone
 
 
 def clear(data_dir: Path) -> None:

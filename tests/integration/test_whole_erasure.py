@@ -43,7 +43,7 @@ WRITTEN = {
         "quillfeather caries",
         "quillfeather filling",
         "quillfeather resin",
-        "LOT-1",
+        "LOT-QUILL-1",
     ),
     "xray": ("quillfeather image",),
     "treatment": (
@@ -112,7 +112,7 @@ def _marks(life: Life) -> set[str]:
     """What gives her away. Not her request: what reception was told of it names nobody, and what
     it leads to is gone."""
     ids = {known for name, known in life.ids.items() if name != "request_id"}
-    return {*WORDS, *ids, "K02.1", "LOT-1"}
+    return {*WORDS, *ids, "K02.1", "LOT-QUILL-1"}
 
 
 def _seen(life: Life, path: str, body: Any, by: str | None, stated: bool) -> bool:
