@@ -36,7 +36,7 @@ class Moved(Event):
     key: ClassVar[str] = "thing"
     upcasters: ClassVar[dict[int, Any]] = {1: lambda old: {**old, "to": old["where"]}}
 
-    thing: str
+    thing: str = Field(min_length=1, max_length=256)  # what it causes has it as its key
     to: int
     notes: dict[str, int] = Field(default_factory=dict)
 

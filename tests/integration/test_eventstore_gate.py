@@ -175,12 +175,12 @@ def test_the_epoch_waits_for_appends_under_way(store: World) -> None:
         store.store.append(tx, store.stream("chair"), [ChairMoved(room=1)], expected=0)
         thread = threading.Thread(target=store.db.transaction, args=(bump,))
         thread.start()
-        begun.wait(10)
+        begun.wait(60)
         thread.join(0.2)
         order.append("appended")
         return thread
 
-    store.db.transaction(work).join(10)
+    store.db.transaction(work).join(60)
     assert ["appended", "bumped"] == order
     store.append(store.stream("chair"), ChairMoved(room=2))
     found = store.read()

@@ -110,7 +110,7 @@ def _follow(platform: Platform, export_id: str, token: str) -> dict[str, Any]:
 
 
 def _fetched(url: str) -> ZipFile:
-    with urlopen(url, timeout=10) as answer:
+    with urlopen(url, timeout=60) as answer:
         return ZipFile(BytesIO(answer.read()))
 
 

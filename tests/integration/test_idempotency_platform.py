@@ -64,7 +64,7 @@ def test_a_raced_registration_is_one_account(platform: Platform) -> None:
     gate = threading.Barrier(20)
 
     def attempt(_: int) -> tuple[int, bytes, str]:
-        gate.wait(30)
+        gate.wait(60)
         answer = _post(platform, "/register", body, key="raced")
         for db in platform.databases.values():
             db.close()

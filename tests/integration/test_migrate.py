@@ -132,7 +132,7 @@ def test_runs_at_once_apply_each_file_once(root: Path, made: postgres.ServiceDat
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert [] == failures
     assert sorted(EVERYTHING) == sorted(applied)
 

@@ -82,9 +82,10 @@ def test_what_commits_is_published_in_order(db: Database, bus: RecordingBus) -> 
 
 
 def test_thousands_of_messages_of_one_transaction_keep_their_order(
-    db: Database, bus: RecordingBus
+    db: Database, bus: RecordingBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rows are numbered as they were emitted."""
+    monkeypatch.setattr(module, "WRITER_LEASE_S", 3600)
 
     def work(tx: Tx) -> None:
         for n in range(5000):

@@ -199,7 +199,7 @@ def test_who_meets_another_at_work_leaves_it_to_that_one(world: Visits) -> None:
 
     def slowly(tx: Tx, event: Recorded, table: Side) -> None:
         inside.set()
-        go_on.wait(20)
+        go_on.wait(25)
         apply(tx, event, table)
 
     slow = visits(world.url, slowly)
@@ -207,7 +207,7 @@ def test_who_meets_another_at_work_leaves_it_to_that_one(world: Visits) -> None:
     results: list[int] = []
     working = threading.Thread(target=lambda: results.append(slow.projector.run()))
     working.start()
-    inside.wait(20)
+    assert inside.wait(60)
     world.came(follow=True)
     assert 0 == world.projector.run()
     go_on.set()

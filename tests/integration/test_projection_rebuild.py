@@ -195,7 +195,7 @@ def test_the_live_side_holds_still_while_it_is_replaced(world: Visits, step: int
         def work(tx: Tx) -> None:
             world.store.append(tx, visitor(late), [Came(name="Eva")], expected=0)
             ready.set()
-            over.wait(20)
+            over.wait(25)
 
         world.db.transaction(work, isolation="READ COMMITTED")
         world.db.close()
@@ -208,7 +208,7 @@ def test_the_live_side_holds_still_while_it_is_replaced(world: Visits, step: int
         if steps == step:
             world.append(visitor(last), Came(name="Ion"))
             older.start()
-            ready.wait(20)
+            ready.wait(60)
         return world.db
 
     def releases(tx: Tx, event: Recorded, table: Side) -> None:
