@@ -28,7 +28,7 @@ WHOLE = {
 ANAMNESIS = {"allergies": "penicillin-quillfeather", "notes": "afraid of quillfeathers"}
 # Long enough that no ciphertext and no token has one of them by chance.
 NEEDLES: tuple[str | bytes, ...] = (
-    *("zenobiella", "quillfeather", CNP, "721998877", "1995-01-01"),
+    *("zenobiella", "quillfeather", CNP, "40721998877", "1995-01-01"),
     # What finds her without naming her.
     blind_index("national_id", CNP),
 )
