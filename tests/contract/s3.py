@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -19,6 +20,8 @@ def bucket_url() -> Iterator[str]:
 
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
+    assert server._server is not None
+    server._server.app = _one_after_the_other(server._server.app)
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
@@ -33,3 +36,15 @@ def bucket_url() -> Iterator[str]:
         urllib.request.urlopen(made).close()
         yield f"s3://{bucket}"
     server.stop()
+
+
+def _one_after_the_other(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """``app`` as S3 decides: a write is either before or after another one. moto's threads look
+    whether there is an object and make it in two steps."""
+    lock = threading.Lock()
+
+    def decided(environ: object, start: object) -> Iterable[bytes]:
+        with lock:
+            return app(environ, start)
+
+    return decided
