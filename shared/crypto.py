@@ -21,7 +21,7 @@ from weakref import WeakKeyDictionary
 from shared.config import config
 from shared.kms import Kms, Unreadable, kms
 
-__all__ = ["Subject", "Unreadable", "Vault", "blind_index", "shred"]
+__all__ = ["SHRED", "Subject", "Unreadable", "Vault", "blind_index", "shred"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,9 @@ _KEY = 32
 _FORMAT = b"\x01"
 # How long an instance may go on sealing with the version before a rotation, in seconds.
 _CURRENT_FOR = 300.0
+
+SHRED = "delete from subject_keys where subject = :person"
+"""Makes all that the key of a person sealed unreadable for ever."""
 
 
 class Rows(Protocol):
@@ -254,7 +257,7 @@ class Vault:
 
 def shred(tx: Statements, subject: UUID) -> bool:
     """Delete the key of ``subject``, and with it all that it sealed; whether there was one."""
-    return tx.run("delete from subject_keys where subject = :subject", subject=subject) > 0
+    return tx.run(SHRED, person=subject) > 0
 
 
 def blind_index(domain: str, value: str) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_jsonable_python
@@ -14,7 +15,7 @@ from shared.crypto import Subject
 from shared.db import Row, Tx
 from shared.holds import Hold
 
-__all__ = ["KIT", "Personal", "held", "remaining", "removal", "shown"]
+__all__ = ["KIT", "Bound", "Personal", "bound", "bounds", "remaining", "removal", "shown"]
 
 
 @dataclass(frozen=True)
@@ -83,19 +84,31 @@ KIT = {
 """Name -> the statement that erases it."""
 
 
-def held(tx: Tx, table: Personal, person: UUID) -> Iterable[tuple[Held, Any]]:
-    """What of ``table`` is held until when, and when the first of its rows may go."""
-    hold = table.hold
-    if hold is None or hold.held == "false":
-        return
-    rows = f"{table.mine} and {hold.held}"
-    sql = _BOUNDS.format(table=table.table, until=hold.until, rows=rows)
-    found = tx.one(sql, person=person) or {}
-    if found.get("last") is not None:
-        until = found["last"]
-        # What is kept sealed becomes unreadable as a whole: with the last of its rows.
-        first = until if table.erase == "keep" else found["first"]
-        yield Held(what=table.table, reason=hold.reason, until=until), first
+class Bound(NamedTuple):
+    """What of a table a law holds."""
+
+    held: Held
+    first: datetime
+    """When the first of its rows may go."""
+
+
+def bounds(table: Personal) -> str:
+    """The statement that asks ``bound`` of its one row: when the first and the last of what is
+    held may go."""
+    if table.hold is None:
+        raise ValueError(f"nothing holds {table.table}")
+    rows = f"{table.mine} and {table.hold.held}"
+    return _BOUNDS.format(table=table.table, until=table.hold.until, rows=rows)
+
+
+def bound(table: Personal, found: Row) -> Bound | None:
+    """What of ``table`` is held, None if nothing is."""
+    if table.hold is None or found["last"] is None:
+        return None
+    until = found["last"]
+    # What is kept sealed becomes unreadable as a whole: with the last of its rows.
+    first = until if table.erase == "keep" else found["first"]
+    return Bound(Held(what=table.table, reason=table.hold.reason, until=until), first)
 
 
 def removal(table: Personal) -> str:

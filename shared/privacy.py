@@ -16,11 +16,11 @@ from uuid import UUID
 from shared import log
 from shared.audit import record, visible, who
 from shared.contracts.gdpr import GdprDataDeletion, GdprDataErased, Held
-from shared.crypto import Vault, shred
+from shared.crypto import SHRED, Vault
 from shared.db import Database, Row, Tx
 from shared.errors import Conflict
 from shared.holds import Hold, rules
-from shared.personal import KIT, Personal, held, remaining, removal, shown
+from shared.personal import KIT, Personal, bound, bounds, remaining, removal, shown
 from shared.wire import Statement
 
 __all__ = [
@@ -34,6 +34,13 @@ __all__ = [
     "alive",
     "guard",
 ]
+
+
+_KNOWN = """
+select erased, held, run, held_until is not null
+       and (held_until < clock_timestamp() or retention is distinct from :rules) as due
+  from erased_people where person_id = :person
+"""
 
 
 class PersonErased(Conflict):
@@ -135,15 +142,7 @@ class Privacy:
         """Wait until every message about ``person`` that is being handled is done, and every step
         of their sagas; no other one begins before this transaction ends. Comes before the locks of
         other rows, as in ``receive`` and in sagas."""
-        tx.batch(
-            Statement(
-                "select pg_advisory_xact_lock(hashtextextended(:key, 0))", {"key": _lock(person)}
-            ),
-            Statement(
-                "select from sagas where subject = :person and data is not null for update",
-                {"person": person},
-            ),
-        )
+        tx.batch(*_locks(person))
 
     def erase(self, tx: Tx, person: UUID, erasure_id: UUID) -> Erased:
         """Erase ``person`` and leave a tombstone.
@@ -151,31 +150,28 @@ class Privacy:
         Again, it returns what it returned at first, unless what was held may go by now or other
         rules hold it: then it does what is due.
         """
-        self.lock(tx, person)
-        by_rules = rules(self.kinds)
-        before = tx.one(
-            "select erasure_id, erased, held, run, held_until is not null"
-            " and (held_until < clock_timestamp() or retention is distinct from :rules) as due"
-            " from erased_people where person_id = :person",
-            person=person,
-            rules=by_rules,
-        )
+        by_rules, about = rules(self.kinds), {"person": person}
+        holds = [table for table in self.tables if table.hold is not None]
+        locks, known = _locks(person), Statement(_KNOWN, {**about, "rules": by_rules})
+        # In one round trip; each sees what those before it did, or waited for.
+        found = tx.batch(*locks, known, *(Statement(bounds(table), about) for table in holds))
+        before, *last = [answer.rows[0] if answer.rows else None for answer in found[len(locks) :]]
         if before is not None and not before["due"]:
             held_still = [Held.model_validate(item) for item in before["held"]]
             return Erased(before["erased"], held_still, before["run"])
-        holding = [found for table in self.tables for found in held(tx, table, person)]
+        looked = zip(holds, last, strict=True)
+        holding = [held for table, row in looked if row and (held := bound(table, row))]
         removals = {t.table: removal(t) for t in self.tables if t.erase != "keep"} | KIT
-        # In one round trip; each still sees what those before it did.
-        done = tx.batch(*(Statement(sql, {"person": person}) for sql in removals.values()))
-        erased = {name: answer.count for name, answer in zip(removals, done, strict=True)}
         if not holding:
             # What is held stays readable until then, and its key with it.
-            erased["subject_keys"] = int(shred(tx, person))
+            removals["subject_keys"] = SHRED
+        done = tx.batch(*(Statement(sql, about) for sql in removals.values()))
+        erased = {name: answer.count for name, answer in zip(removals, done, strict=True)}
         if self.outside is not None:
             erased |= self.outside(tx, person)
         for name, count in (before["erased"] if before else {}).items():
             erased[name] = erased.get(name, 0) + count
-        now_held = [item for item, _ in holding]
+        now_held = [held for held, _ in holding]
         run: int = tx.value(
             "insert into erased_people (person_id, erasure_id, erased, held, held_until, retention)"
             " values (:person, :erasure, :erased::jsonb, :held::jsonb, :until, :rules)"
@@ -271,6 +267,18 @@ def alive(tx: Tx, person: UUID) -> None:
 
 def _lock(person: UUID) -> str:
     return f"person {person}"
+
+
+def _locks(person: UUID) -> list[Statement]:
+    return [
+        Statement(
+            "select pg_advisory_xact_lock(hashtextextended(:key, 0))", {"key": _lock(person)}
+        ),
+        Statement(
+            "select from sagas where subject = :person and data is not null for update",
+            {"person": person},
+        ),
+    ]
 
 
 def _hidden(tx: Tx, person: UUID) -> bool:

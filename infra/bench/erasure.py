@@ -34,6 +34,7 @@ __all__ = ["run"]
 
 _PEOPLE = 15  # per round and side
 _PATIENCE = 30.0  # seconds
+_LOOK_EVERY = 0.01  # seconds; whoever asks more often takes the processor from who erases
 _NOTHING_HELD = json.dumps({kind: {"days": 0, "reason": ""} for kind in EXAMPLE_RETENTION})
 # What every service keeps about people besides tables of its own.
 _KITS = (
@@ -144,7 +145,7 @@ class _People:
             state: dict[str, Any] = self.client.call("GET", path).body
             if state["receipt"] or time.monotonic() > until:
                 return state
-            time.sleep(0.001)
+            time.sleep(_LOOK_EVERY)
 
     def _look(self, state: dict[str, Any]) -> None:
         """Every service has answered, holds nothing, and the receipt is there."""

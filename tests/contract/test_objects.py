@@ -8,6 +8,7 @@ import http.client
 import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -176,14 +177,26 @@ def test_copies_at_once_are_one(store: Blobs, folder: str) -> None:
 
 
 def test_a_folder_is_deleted_whole(store: Blobs, folder: str) -> None:
-    """Every object in and below a folder goes, and is counted; a longer name is another folder."""
-    for name in ("a", "in/b", "in/deep/c"):
+    """Every object in and below a folder goes, save what is to stay, and is counted; a longer name
+    is another folder."""
+    for name in ("a", "in/b", "in/deep/c", "in/kept"):
         _write(store, f"{folder}/{name}", b"1")
     _write(store, f"{folder}-other/d", b"1")
-    assert 3 == store.delete_all(folder)
-    assert [] == list(store.list(folder))
+    assert 3 == store.delete_all(folder, but={f"{folder}/in/kept"})
+    assert [f"{folder}/in/kept"] == list(store.list(folder))
+    assert 1 == store.delete_all(folder)
     assert 0 == store.delete_all(folder)
     assert store.delete(f"{folder}-other/d")
+
+
+def test_a_folder_is_deleted_by_several_at_once(store: Blobs, folder: str) -> None:
+    """Whoever deletes what somebody else is deleting ends with an empty folder, too."""
+    for number in range(60):
+        _write(store, f"{folder}/{number}", b"1")
+    with ThreadPoolExecutor(3) as pool:
+        deleted = list(pool.map(store.delete_all, [folder] * 3))
+    assert [] == list(store.list(folder))
+    assert max(deleted) <= 60
 
 
 def test_a_signed_upload_and_download(store: Blobs, folder: str) -> None:

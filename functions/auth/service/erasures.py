@@ -6,6 +6,7 @@ docs/decisions/0011-erasure.md. Each step may be repeated, by anybody, at any ti
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -86,16 +87,16 @@ def answered(event: GdprDataErased, tx: Tx, meta: Metadata) -> None:
     again since then at what it held."""
     if meta.source_service != event.service:
         raise Reject("an answer in another service's name")
-    row = store.lock(tx, event.erasure_id)
-    said = {part["service"]: part for part in store.parts(tx, event.erasure_id)}
-    part = said.get(event.service)
+    row, parts = store.lock_whole(tx, event.erasure_id)
+    part = next((part for part in parts if part["service"] == event.service), None)
     if row is None or part is None:
         # A backup without the erasure was restored: the replay will ask again.
         log.warning("erasure_unknown", erasure_id=event.erasure_id, service=event.service)
         return
     if part["state"] in ("PENDING", "FAILED") or event.run > part["run"]:
-        _note(tx, event.erasure_id, event.service, Erased(event.erased, event.held, event.run))
-        _settle(tx, row)
+        done = Erased(event.erased, event.held, event.run)
+        part["state"] = _note(tx, event.erasure_id, event.service, done)
+        _settle(tx, row, parts)
 
 
 def show(erasure_id: UUID) -> dict[str, Any]:
@@ -189,7 +190,7 @@ def _destroy(tx: Tx, row: Row) -> None:
     ask_at = clock().now() + domain.ask_again_after(1)
     store.ask(tx, row["id"], {*config().services, ERASER}, ask_at)
     _note(tx, row["id"], ERASER, done)
-    _settle(tx, row)
+    _settle(tx, row, store.parts(tx, row["id"]))
     _ask(tx, row)
 
 
@@ -207,30 +208,33 @@ def _ask(tx: Tx, row: Row) -> None:
 
 
 def _insist(tx: Tx, erasure_id: UUID) -> None:
-    row = store.lock(tx, erasure_id)
-    failed = [p["service"] for p in store.parts(tx, erasure_id) if p["state"] == "FAILED"]
+    row, parts = store.lock_whole(tx, erasure_id)
+    failed = [part["service"] for part in parts if part["state"] == "FAILED"]
     if row is not None and failed:
         store.ask(tx, erasure_id, failed, clock().now() + domain.ask_again_after(1))
-        _settle(tx, row)
+        _settle(tx, row, store.parts(tx, erasure_id))
         _ask(tx, row)
 
 
-def _note(tx: Tx, erasure_id: UUID, service: str, done: Erased) -> None:
+def _note(tx: Tx, erasure_id: UUID, service: str, done: Erased) -> domain.PartState:
+    state: domain.PartState = "HELD" if done.held else "ERASED"
     store.answer(
         tx,
         erasure_id,
         service,
-        "HELD" if done.held else "ERASED",
+        state,
         erased=done.erased,
         held=[item.model_dump(mode="json") for item in done.held],
         run=done.run,
         at=clock().now(),
     )
+    return state
 
 
-def _settle(tx: Tx, row: Row) -> None:
+def _settle(tx: Tx, row: Row, parts: Iterable[Row]) -> None:
+    """What ``parts`` come to; ``row`` is locked, so nobody else changes them."""
     now = clock().now()
-    status = domain.erasure_status(part["state"] for part in store.parts(tx, row["id"]))
+    status = domain.erasure_status(part["state"] for part in parts)
     store.tell(tx, row["id"], status, now)
     if status in ("COMPLETED", "HELD"):
         tx.after(partial(_completed, row, now))
@@ -263,8 +267,7 @@ def _ask_again() -> int:
     for erasure_id in late:
 
         def work(tx: Tx, erasure_id: UUID = erasure_id) -> list[str]:
-            row = store.lock(tx, erasure_id)
-            parts = store.parts(tx, erasure_id)
+            row, parts = store.lock_whole(tx, erasure_id)
             due = [p for p in parts if p["state"] == "PENDING" and p["ask_at"] <= now]
             if row is None or not due:
                 return []
@@ -274,7 +277,7 @@ def _ask_again() -> int:
                 else:
                     again = now + domain.ask_again_after(part["askings"] + 1)
                     store.asked_again(tx, erasure_id, part["service"], again)
-            _settle(tx, row)
+            _settle(tx, row, store.parts(tx, erasure_id))
             if any(part["askings"] < domain.ASKINGS for part in due):
                 _ask(tx, row)
             return [part["service"] for part in due]

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from functions.auth.domain import ErasureStatus, PartState
 from shared.db import Database, Row, Tx
+from shared.wire import Statement
 
 __all__ = [
     "Receipt",
@@ -25,6 +26,7 @@ __all__ = [
     "insert",
     "keep_receipt",
     "lock",
+    "lock_whole",
     "parts",
     "since",
     "tell",
@@ -33,6 +35,11 @@ __all__ = [
 ]
 
 Receipt = Literal["receipt", "final_receipt"]
+_LOCK = "select * from erasures where id = :id for update"
+_PARTS = """
+select service, state, erased, held, run, answered_at, askings, ask_at
+  from erasure_services where erasure_id = :id order by service
+"""
 
 
 def insert(tx: Tx, entry: Mapping[str, Any], *, try_at: datetime) -> None:
@@ -58,7 +65,14 @@ def by_person(source: Database | Tx, person: UUID) -> Row | None:
 
 def lock(tx: Tx, erasure_id: UUID) -> Row | None:
     """One erasure, locked until the transaction ends; call it under READ COMMITTED."""
-    return tx.one("select * from erasures where id = :id for update", id=erasure_id)
+    return tx.one(_LOCK, id=erasure_id)
+
+
+def lock_whole(tx: Tx, erasure_id: UUID) -> tuple[Row | None, list[Row]]:
+    """``lock`` and ``parts`` in one round trip."""
+    about = {"id": erasure_id}
+    row, said = tx.batch(Statement(_LOCK, about), Statement(_PARTS, about))
+    return (row.rows[0] if row.rows else None), said.rows
 
 
 def tell(tx: Tx, erasure_id: UUID, status: ErasureStatus, now: datetime) -> None:
@@ -111,11 +125,7 @@ def ask(tx: Tx, erasure_id: UUID, services: Iterable[str], ask_at: datetime) -> 
 
 def parts(source: Database | Tx, erasure_id: UUID) -> list[Row]:
     """What every service has said: service, state, erased, held, run and when."""
-    return source.all(
-        "select service, state, erased, held, run, answered_at, askings, ask_at"
-        " from erasure_services where erasure_id = :id order by service",
-        id=erasure_id,
-    )
+    return source.all(_PARTS, id=erasure_id)
 
 
 def answer(

@@ -24,11 +24,9 @@ def erase(source: Tx | Database, patient_id: UUID) -> Mapping[str, int]:
 
     It looks again when it has deleted: what is reported as gone is gone. Raises Unavailable.
     """
-    kept, store, gone = sweeps.kept_paths(source, patient_id), objects(), 0
+    kept, store = sweeps.kept_paths(source, patient_id), objects()
     folders = (model.person_folder(patient_id), model.incoming_folder(patient_id))
-    for folder in folders:
-        for path in list(store.list(folder)):
-            gone += path not in kept and store.delete(path)
+    gone = sum(store.delete_all(folder, but=kept) for folder in folders)
     if any(path not in kept for folder in folders for path in store.list(folder)):
         raise Unavailable("Objects of somebody who is erased are still there.")
     return {"objects": gone}
