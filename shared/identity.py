@@ -12,8 +12,9 @@ from uuid import UUID
 from shared.clocks import clock
 from shared.config import PLATFORM, config
 from shared.errors import Unauthenticated
+from shared.key_sets import Algorithm, Jwks
 from shared.revocations import LONGEST_LIFE, Revocations, purge_revocations, revoke
-from shared.tokens import Algorithm, Jwks, SigningKey, Tokens, sign
+from shared.tokens import SigningKey, Tokens, sign
 
 __all__ = [
     "ANONYMOUS",

@@ -19,7 +19,8 @@ from shared.clocks import clock
 from shared.config import AUDIENCE, config
 from shared.errors import Unauthenticated, Unavailable
 from shared.identity import ANONYMOUS, Caller, bearer
-from shared.tokens import Algorithm, Jwks, SigningKey, Tokens, sign
+from shared.key_sets import Algorithm, Jwks
+from shared.tokens import SigningKey, Tokens, sign
 
 __all__ = ["authenticate", "service_token"]
 

@@ -14,8 +14,9 @@ from functions.patient.domain import Anamnesis, Profile, search_name
 from functions.patient.store import records
 from infra import people
 from shared.db import Tx
+from shared.national_ids import NationalId
 from shared.runtime import database, vault
-from shared.types import NationalId, uuid7
+from shared.types import uuid7
 
 __all__ = ["Known", "insert_known", "insert_many"]
 

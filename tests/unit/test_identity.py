@@ -25,7 +25,8 @@ from hypothesis import strategies as st
 from shared.clocks import set_clock
 from shared.errors import Unauthenticated, Unavailable
 from shared.identity import ANONYMOUS, Caller, Verifier, bearer
-from shared.tokens import Jwks, SigningKey, sign
+from shared.key_sets import Jwks
+from shared.tokens import SigningKey, sign
 
 ISSUER = "http://127.0.0.1:8080"
 PERSON = UUID("01990000-0000-7000-8000-000000000001")

@@ -25,9 +25,10 @@ from shared.clocks import SystemClock, set_clock
 from shared.config import config
 from shared.errors import Unauthenticated, Unavailable
 from shared.identity import ANONYMOUS, Caller, Verifier
+from shared.key_sets import Jwks
 from shared.service_identity import authenticate, service_token
 from shared.testing import frozen
-from shared.tokens import Jwks, SigningKey, sign
+from shared.tokens import SigningKey, sign
 
 PERSON = Caller("person", UUID(int=1))
 GOOGLE = "https://accounts.google.com"

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.errors import Unavailable
-from shared.tokens import Jwks, SigningKey
+from shared.key_sets import Jwks
+from shared.tokens import SigningKey
 
 
 class Source:

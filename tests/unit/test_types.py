@@ -13,11 +13,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from shared.national_ids import NationalId
 from shared.types import (
     BirthDate,
     Email,
     Language,
-    NationalId,
     PersonName,
     Phone,
     TimeZoneName,

@@ -14,11 +14,11 @@ from shared.access import public, roles
 from shared.errors import Conflict, NotFound, Unauthenticated
 from shared.http import Reply
 from shared.identity import Caller
+from shared.national_ids import NationalId
 from shared.types import (
     BirthDate,
     Email,
     Language,
-    NationalId,
     PersonName,
     Phone,
 )

@@ -20,8 +20,9 @@ from shared.access import owner, roles
 from shared.errors import Forbidden, Invalid, NotFound, StaleVersion
 from shared.http import IfMatch, Reply
 from shared.identity import Caller
+from shared.national_ids import NationalId
 from shared.pages import Page
-from shared.types import BirthDate, Email, Language, NationalId, PersonName, Phone
+from shared.types import BirthDate, Email, Language, PersonName, Phone
 
 __all__ = ["Anamnesis", "Patient"]
 

@@ -20,8 +20,9 @@ from shared.contracts.patient import CreatePatient, PatientRegistered
 from shared.crypto import shred
 from shared.db import Tx, UniqueViolation
 from shared.errors import Invalid
+from shared.national_ids import NationalId
 from shared.runtime import vault
-from shared.types import BirthDate, Language, NationalId, PersonName, Phone
+from shared.types import BirthDate, Language, PersonName, Phone
 
 __all__ = ["create", "follow_email", "purge", "remove"]
 

@@ -12,7 +12,8 @@ from typing import Literal
 from uuid import UUID
 
 from functions.xray.domain.description import Claim
-from shared.types import NationalId, fold
+from shared.national_ids import NationalId
+from shared.types import fold
 
 __all__ = ["Doubt", "Identity", "doubts"]
 
