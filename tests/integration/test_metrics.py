@@ -4,101 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from shared import telemetry
 from shared.db import Database
-from shared.telemetry import METRICS, counted, figures, timed
-from shared.telemetry_routes import kit_gauges, rendered
+from shared.telemetry_routes import kit_gauges
+from tests.metrics_stack import anew_fixture, parsed, value_of
 from tests.platform import PASSWORD, Platform
 
 SOMEBODY = uuid4()
 
-_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-_LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\\\|\\"|\\n)*"'
-_SAMPLE = re.compile(rf"({_NAME})(?:\{{({_LABEL}(?:,{_LABEL})*)\}})? (\S+)")
-_SUFFIXES = ("_bucket", "_sum", "_count")
-
-Sample = tuple[str, dict[str, str], float]
-
-
-def parsed(text: str) -> dict[str, tuple[str, list[Sample]]]:
-    """The families of an exposition: name -> (type, samples). AssertionError when malformed.
-
-    The rules of https://prometheus.io/docs/instrumenting/exposition_formats/: each family in one
-    block, HELP and TYPE before its samples, no series twice, histograms cumulative and complete.
-    """
-    assert text.endswith("\n")
-    families: dict[str, tuple[str, list[Sample]]] = {}
-    helped: set[str] = set()
-    current = ""
-    for line in text.split("\n")[:-1]:
-        if line.startswith("# HELP "):
-            current = line.split(" ", 3)[2]
-            assert current not in helped, f"{current} has two blocks"
-            helped.add(current)
-            continue
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split(" ")
-            assert name == current
-            assert kind in {"counter", "gauge", "histogram"}
-            families[name] = (kind, [])
-            continue
-        found = _SAMPLE.fullmatch(line)
-        assert found is not None, f"not a sample: {line}"
-        name, labels, value = found.groups()
-        kind, samples = families[current]
-        allowed = [current + suffix for suffix in _SUFFIXES] if kind == "histogram" else [current]
-        assert name in allowed, f"{name} stands under {current}"
-        pairs = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or ""))
-        samples.append((name, pairs, float(value)))
-    for name, (kind, samples) in families.items():
-        series = [(each, tuple(sorted(labels.items()))) for each, labels, _ in samples]
-        assert len(set(series)) == len(series), f"{name} has a series twice"
-        if kind == "histogram":
-            _check_histogram(name, samples)
-    return families
-
-
-def _check_histogram(name: str, samples: list[Sample]) -> None:
-    buckets: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
-    counts: dict[tuple[tuple[str, str], ...], float] = {}
-    sums = set()
-    for each, labels, value in samples:
-        key = tuple(sorted((k, v) for k, v in labels.items() if k != "le"))
-        if each == f"{name}_bucket":
-            buckets.setdefault(key, []).append((float(labels["le"]), value))
-        elif each == f"{name}_count":
-            counts[key] = value
-        else:
-            sums.add(key)
-    assert set(buckets) == set(counts) == sums
-    for key, found in buckets.items():
-        assert found == sorted(found), "buckets ascend, and so do their counts"
-        assert [value for _, value in found] == sorted(value for _, value in found)
-        assert (float("inf"), counts[key]) == found[-1]
-
-
-def value_of(text: str, name: str, **labels: str) -> float | None:
-    """The one sample of that name whose labels include ``labels``."""
-    found = [
-        value
-        for _, samples in parsed(text).values()
-        for each, has, value in samples
-        if each == name and labels.items() <= has.items()
-    ]
-    assert len(found) < 2, f"{name} is ambiguous"
-    return found[0] if found else None
-
-
-@pytest.fixture(autouse=True)
-def _anew() -> None:
-    """Counting starts at nothing."""
-    telemetry._begin()
+anew = anew_fixture()
 
 
 @pytest.fixture
@@ -220,37 +138,6 @@ def test_sealed_audit_rows_are_not_unsealed(kit_db: Callable[[], str]) -> None:
     assert kit_gauges(db)["dentalhelp.audit.unsealed.age"] == 0
 
 
-def test_the_text_is_escaped_and_complete() -> None:
-    """Label values with quotes, backslashes and line breaks survive; buckets are cumulative."""
-    counted("dentalhelp.mail.sent", 2, outcome='a "b" \\ c\nd')
-    for seconds in (0.001, 0.002, 0.0021, 0.3, 1e6, -5.0):
-        timed("dentalhelp.message.latency", seconds, event_type="A", outcome="handled")
-    text = rendered("x", figures("unknown"), {"dentalhelp.outbox.age": 0.25})
-    families = parsed(text)
-    assert ("gauge", [("dentalhelp_outbox_age_seconds", {}, 0.25)]) == families[
-        "dentalhelp_outbox_age_seconds"
-    ]
-    ((_, labels, value),) = families["dentalhelp_mail_sent_total"][1]
-    assert ({"outcome": r"a \"b\" \\ c\nd"}, 2) == (labels, value)
-    latency = "dentalhelp_message_latency_seconds"
-    below = {
-        bound: value_of(text, f"{latency}_bucket", le=bound)
-        for bound in ("0.002", "0.005", "0.2", "0.5", "600.0", "+Inf")
-    }
-    # One that equals a bound is in its bucket, one that is negative counts as none at all.
-    expected = {"0.002": 3, "0.005": 4, "0.2": 4, "0.5": 5, "600.0": 5, "+Inf": 6}
-    assert expected == below
-    assert value_of(text, f"{latency}_sum") == pytest.approx(1_000_000.3051)
-
-
-def test_only_what_is_declared_is_kept() -> None:
-    """An unknown name, and one of the other kind, change nothing and break nothing."""
-    counted("dentalhelp.unheard.of")
-    counted("dentalhelp.saga.duration")
-    timed("dentalhelp.mail.sent", 1.0)
-    assert {} == figures("unknown")
-
-
 def test_unanswered_erasures_are_a_gauge(platform: Platform) -> None:
     """auth tells how many services owe it an answer, and for how long."""
     token = platform.admin()
@@ -292,44 +179,3 @@ def test_an_address_that_changed_is_timed_until_its_replica(platform: Platform) 
     assert 200 == platform.call("PATCH", "/api/auth/me/email", body, token=token).status_code
     platform.drain()
     assert 1 == replicated() - before
-
-
-def test_what_grows_without_bound_ends_in_one_series() -> None:
-    """After a thousand series of a metric, all further ones are counted together."""
-    for number in range(1_500):
-        counted("dentalhelp.mail.sent", outcome=str(number))
-    series = figures("unknown")["dentalhelp.mail.sent"]
-    assert 1_001 == len(series)
-    assert 500 == series[(("otel_metric_overflow", "true"),)]
-
-
-def test_counts_of_threads_add_up() -> None:
-    """No count is lost between threads."""
-
-    def work(_: int) -> None:
-        for _ in range(2_000):
-            counted("dentalhelp.mail.sent", outcome="sent")
-            timed("dentalhelp.saga.duration", 0.5, saga="x", status="COMPLETED")
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(8)))
-    found = figures("unknown")
-    assert 16_000 == found["dentalhelp.mail.sent"][(("outcome", "sent"),)]
-    durations = found["dentalhelp.saga.duration"][(("saga", "x"), ("status", "COMPLETED"))]
-    assert isinstance(durations, telemetry.Distribution)
-    assert (16_000, 8_000.0) == (sum(durations.counts), durations.total)
-
-
-def test_every_name_is_declared() -> None:
-    """A figure that the code counts, or a gauge it reads, is in METRICS, and vice versa."""
-    root = Path(__file__).resolve().parents[2]
-    used = {
-        name
-        for folder in ("shared", "functions")
-        for file in (root / folder).rglob("*.py")
-        if file.name != "telemetry.py"
-        for name in re.findall(r'"(dentalhelp(?:\.[a-z_]+)+)"', file.read_text(encoding="utf-8"))
-    }
-    ours = (root / "shared/telemetry.py").read_text(encoding="utf-8")
-    used |= set(re.findall(r'timed\("(dentalhelp[a-z_.]+)"', ours))
-    assert {name for name in METRICS if name.startswith("dentalhelp.")} == used
