@@ -13,7 +13,7 @@ from functions.appointment.store import schedule
 from functions.appointment.store.schedule import Table
 from shared import audit
 from shared.client import client
-from shared.contracts.auth import ClinicUpdated
+from shared.contracts.auth import ClinicUpdated, RolesChanged
 from shared.db import ForeignKeyViolation, Row, Tx, UniqueViolation
 from shared.errors import Conflict, Invalid, NotFound, StaleVersion
 from shared.pages import PageQuery
@@ -29,6 +29,7 @@ __all__ = [
     "drop_exception",
     "exceptions",
     "follow_clinic",
+    "follow_roles",
     "known_clinic",
     "listing",
     "packed",
@@ -47,6 +48,14 @@ class AlreadyThere(Conflict):
 def follow_clinic(event: ClinicUpdated, tx: Tx, version: int) -> None:
     """What auth says about a clinic, unless something newer is known."""
     schedule.keep_clinic(tx, event.clinic_id, version, event.name, event.time_zone)
+
+
+def follow_roles(event: RolesChanged, tx: Tx, version: int) -> None:
+    """Who has no role at a clinic any more cannot be booked there, until staff of the clinic say
+    otherwise; what is booked stays for them to move."""
+    clinics = (held.clinic_id for held in event.roles)
+    if schedule.keep_roles(tx, event.person_id, version, clinics):
+        audit.record(tx, event.person_id, "write", _HOURS)
 
 
 def known_clinic(clinic_id: UUID) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -18,6 +18,7 @@ __all__ = [
     "drop_exception",
     "exceptions",
     "keep_clinic",
+    "keep_roles",
     "listing",
     "replace",
     "show",
@@ -51,6 +52,17 @@ on conflict (clinic_id) do update
    set version = excluded.version, name = excluded.name, time_zone = excluded.time_zone
  where clinics.version < excluded.version
 """
+_KEEP_ROLES = """
+update practitioners p
+   set roles_version = :roles_version, active = p.active and at.works,
+       version = p.version + (p.active and not at.works)::int
+  from (select clinic_id, (:anywhere or clinic_id = any(:clinics::uuid[])) as works, active
+          from practitioners
+         where practitioner_id = :practitioner_id and roles_version < :roles_version
+           for update) at
+ where p.clinic_id = at.clinic_id and p.practitioner_id = :practitioner_id
+returning at.active and not p.active as ended
+"""
 # Leave is a practitioner's, so whoever looks is on record; a holiday is nobody's.
 _EXCEPTIONS = (
     audited(
@@ -79,6 +91,20 @@ def clinic(source: Database | Tx, clinic_id: UUID) -> Row | None:
 def keep_clinic(tx: Tx, clinic_id: UUID, version: int, name: str, time_zone: str) -> None:
     """Note what a clinic is like now, unless something newer is known."""
     tx.run(_KEEP, clinic_id=clinic_id, version=version, name=name, time_zone=time_zone)
+
+
+def keep_roles(tx: Tx, practitioner_id: UUID, version: int, clinics: Iterable[UUID | None]) -> bool:
+    """Somebody has roles in these ``clinics`` only (None: in all), unless something newer is known:
+    elsewhere they cannot be booked any more. Did that end anything?"""
+    places = set(clinics)
+    rows = tx.all(
+        _KEEP_ROLES,
+        practitioner_id=practitioner_id,
+        roles_version=version,
+        anywhere=None in places,
+        clinics=sorted(place for place in places if place is not None),
+    )
+    return any(row["ended"] for row in rows)
 
 
 def add(tx: Tx, table: Table, columns: Mapping[str, Any]) -> Row:
