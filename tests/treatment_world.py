@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+import pytest
 from werkzeug.test import TestResponse
 
 from shared.bus import Push, Subscription, parse_push, push_body
 from shared.messages import Envelope, Event, envelope
 from tests.platform import Platform
 
-__all__ = ["World", "item", "plan"]
+__all__ = ["World", "item", "plan", "quiet_fixture", "revised"]
 
 
 def item(price: int = 15_000, **more: Any) -> dict[str, Any]:
@@ -23,6 +24,16 @@ def item(price: int = 15_000, **more: Any) -> dict[str, Any]:
 def plan(*items: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """A plan of one phase."""
     return {"title": "Lower left", "phases": [{"title": "First", "items": list(items)}], **more}
+
+
+def revised(shown: dict[str, Any], *more: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The body of a next version: the items there are, changed alike, and ``more``."""
+    kept = [
+        {key: one[key] for key in ("item_id", "procedure", "price", "tooth")} | changes
+        for phase in shown["phases"]
+        for one in phase["items"]
+    ]
+    return plan(*kept, *more)
 
 
 class World:
@@ -160,3 +171,13 @@ class World:
     def prescribe(self, patient_id: str | None = None, **changes: Any) -> TestResponse:
         """The dentist prescribes it."""
         return self.treat("POST", "/prescriptions", self.prescription(patient_id, **changes))
+
+
+def quiet_fixture() -> Any:
+    """A fixture of every test of the module: what others made treatment publish is forgotten."""
+
+    @pytest.fixture(autouse=True)
+    def quiet(world: World) -> None:
+        world.sent()
+
+    return quiet

@@ -15,14 +15,10 @@ from shared.contracts.dental_records import ToothInterventionPerformed, ToothRec
 from shared.contracts.patient import PatientRegistered
 from shared.messages import Event
 from tests.service_stack import world_fixture
-from tests.treatment_world import World, item, plan
+from tests.treatment_world import World, item, plan, quiet_fixture
 
 world = world_fixture(World)
-
-
-@pytest.fixture(autouse=True)
-def _quiet(world: World) -> None:
-    world.sent()
+quiet = quiet_fixture()
 
 
 def somebody(world: World) -> str:
