@@ -4,102 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 from uuid import uuid4
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from shared import runtime, telemetry, telemetry_export, traces
 from shared.config import config
 from shared.db import Database
 from shared.telemetry import counted, figures
 from shared.telemetry_export import Serving, flush
+from tests.integration.collector_stack import Collector, pairs
 from tests.platform import Platform, person
 
-_METRICS: Any = ExportMetricsServiceRequest
-_TRACES: Any = ExportTraceServiceRequest
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-
-
-class Collector:
-    """What an OpenTelemetry collector does at its HTTP receiver."""
-
-    def __init__(self) -> None:
-        self.metrics: list[Any] = []
-        self.traces: list[Any] = []
-        self.status, self.hangs = 200, False
-        self._closed = threading.Event()
-        self.calls = 0
-        self.accounts: list[str | None] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.calls += 1
-                outer.accounts.append(self.headers["Authorization"])
-                if outer.hangs:
-                    outer._closed.wait(60)
-                if outer.status == 200:
-                    outer.take(self.path, self.headers["Content-Type"], body)
-                self.send_response(outer.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def take(self, path: str, media: str, body: bytes) -> None:
-        """Read one export as its specification has it."""
-        assert media == "application/x-protobuf"
-        if path == "/v1/metrics":
-            self.metrics.append(_METRICS.FromString(body))
-        elif path == "/v1/traces":
-            self.traces.append(_TRACES.FromString(body))
-
-    def spans(self) -> list[tuple[str, Any]]:
-        """Every span received, with its service."""
-        return [
-            (_pairs(of.resource)["service.name"], span)
-            for export in self.traces
-            for of in export.resource_spans
-            for scope in of.scope_spans
-            for span in scope.spans
-        ]
-
-    def points(self, service: str) -> dict[str, Any]:
-        """The metrics of the last export for ``service``, by name."""
-        return {
-            metric.name: metric
-            for of in self.metrics[-1].resource_metrics
-            if _pairs(of.resource)["service.name"] == service
-            for scope in of.scope_metrics
-            for metric in scope.metrics
-        }
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._closed.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def _pairs(holder: Any) -> dict[str, Any]:
-    return {
-        pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in holder.attributes
-    }
 
 
 @pytest.fixture
@@ -139,7 +58,7 @@ def test_a_request_arrives_as_metric_and_span(platform: Platform, collector: Col
         "http.route": "/api/patients/{patient_id}",
         "http.response.status_code": 401,
     }
-    assert expected == _pairs(point)
+    assert expected == pairs(point)
     assert (1, 1) == (point.count, sum(point.bucket_counts))
     assert len(point.explicit_bounds) + 1 == len(point.bucket_counts)
     assert 0 < point.sum < 60
@@ -148,7 +67,7 @@ def test_a_request_arrives_as_metric_and_span(platform: Platform, collector: Col
     ((service, span),) = collector.spans()
     assert ("GET /api/patients/{patient_id}", "patient") == (span.name, service)
     assert (TRACE, CALLER) == (span.trace_id.hex(), span.parent_span_id.hex())
-    assert expected == _pairs(span)
+    assert expected == pairs(span)
     assert (2, 0) == (span.kind, span.status.code)  # server, unset
     assert 0 < span.start_time_unix_nano <= span.end_time_unix_nano
     assert str(somebody).encode() not in collector.traces[0].SerializeToString()
@@ -204,7 +123,7 @@ def test_a_failed_request_is_an_error(platform: Platform, collector: Collector) 
     ((_, span),) = collector.spans()
     assert 2 == span.status.code
     (point,) = collector.points("patient")["http.server.request.duration"].histogram.data_points
-    assert "503" == _pairs(point)["error.type"]
+    assert "503" == pairs(point)["error.type"]
 
 
 def test_the_process_is_named(platform: Platform, collector: Collector) -> None:
@@ -212,7 +131,7 @@ def test_the_process_is_named(platform: Platform, collector: Collector) -> None:
     for prefix in ("auth", "patients"):
         platform.call("GET", f"/api/{prefix}/-/health")
     assert flush()
-    resources = [_pairs(of.resource) for of in collector.metrics[-1].resource_metrics]
+    resources = [pairs(of.resource) for of in collector.metrics[-1].resource_metrics]
     assert ["auth", "patient"] == sorted(of["service.name"] for of in resources)
     assert {("dentalhelp", telemetry.instance())} == {
         (of["service.namespace"], of["service.instance.id"]) for of in resources

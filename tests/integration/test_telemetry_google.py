@@ -9,7 +9,7 @@ from google.oauth2.credentials import Credentials
 
 from shared import telemetry, telemetry_otlp
 from shared.telemetry import counted, figures, timed
-from tests.integration.test_telemetry_export import Collector
+from tests.integration.collector_stack import Collector
 
 
 def _credentials() -> Any:
