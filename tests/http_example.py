@@ -18,6 +18,7 @@ from shared.identity import ANONYMOUS, Caller
 from shared.pages import Page, PageQuery, encode_cursor
 
 ME = UUID("01900000-0000-7000-8000-000000000001")
+MINE = f"/{ME}"
 OTHER = UUID("01900000-0000-7000-8000-000000000002")
 CLINIC = UUID("01900000-0000-7000-8000-00000000000c")
 
