@@ -10,10 +10,13 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
+from infra import manifest
 from infra.chaos.people import Patient, Refused, Visitor
 from infra.local.stack import Stack
+from shared.contracts.gdpr import ERASER
 
 __all__ = ["SCENARIOS", "Scenario", "register"]
 
@@ -50,18 +53,16 @@ _WARNED = Counter(
         "auth audit: write password": 1,
     }
 )
-_ERASED = Counter(
-    {
-        "erasure COMPLETED": 1,
-        "entry in the ledger": 1,
-        "erased in auth": 1,
-        "erased in patient": 1,
-        "erased in notification": 1,
-        "auth audit: erase account": 1,
-        "patient audit: erase everything": 1,
-        "notification audit: erase everything": 1,
-    }
-)
+
+
+@cache
+def _erased() -> Counter[str]:
+    """What an erasure comes to; every service that knows people takes part."""
+    services = [service.name for service in manifest.load() if service.privacy.tables]
+    effects = {"erasure COMPLETED", "entry in the ledger", "auth audit: erase account"}
+    effects |= {f"erased in {name}" for name in services}
+    effects |= {f"{name} audit: erase everything" for name in services if name != ERASER}
+    return Counter(effects)
 
 
 @dataclass
@@ -136,7 +137,7 @@ class Erasure(Scenario):
         logged = {effect: n for effect, n in patient.expected.items() if " audit: " in effect}
         kept = {"registration completed": 1}
         # What has left the platform, and who did what, stays; names are in neither.
-        patient.expected = Counter(mails) + Counter(logged) + Counter(kept) + _ERASED
+        patient.expected = Counter(mails) + Counter(logged) + Counter(kept) + _erased()
 
     def holds(self, visitor: Visitor, patient: Patient) -> None:
         for path in (f"{_AUTH}/users", "/api/patients"):
