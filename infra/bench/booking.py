@@ -16,7 +16,6 @@ from infra.bench import group, pgbench
 from infra.bench.harness import Checks, Figure, Target, interleave, percentile
 from infra.bench.load import Exchange, drive, request
 from infra.bench.place import Place
-from infra.bench.serve import SOURCES
 from infra.bench.timetable import (
     FIRST,
     HALF,
@@ -28,6 +27,7 @@ from infra.bench.timetable import (
     number_of,
     slot,
 )
+from infra.local.hosting import host
 from shared.bus import Subscription
 from shared.bus_embedded import configure
 
@@ -195,9 +195,7 @@ class _Booking:
 
     def _write_script(self) -> str:
         """What one booking sends, with pgbench's variables in place of what differs."""
-        from functions_framework import create_app
-
-        client = create_app(*map(str, SOURCES["appointment"])).test_client()
+        client = host("appointment", "http").test_client()
         headers = {"Authorization": f"Bearer {self.token}"}
         # The first also reads what the process keeps: the keys of tokens, who was signed out.
         for name in ("first", "second"):
