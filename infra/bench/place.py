@@ -35,6 +35,7 @@ SYNTHETIC = ("alpha", "beta", "gamma")
 """Services that exist in benchmarks only (infra/bench/services.py)."""
 
 _SERVICES = ("auth", "patient", "appointment", "dental_records", *SYNTHETIC)
+_STARTED = "dispatcher_started"
 _EFFECTS = """
 create table effects (
   id bigint generated always as identity primary key, thing uuid not null, what text not null);
@@ -155,10 +156,12 @@ class Place:
         file = self.directory / "wiring.json"
         file.write_text(json.dumps(asdict(Wiring((), tuple(subscriptions)))), "utf-8")
         command = [sys.executable, "-m", "infra.bench.dispatch", str(os.getpid()), str(file)]
+        log = self.children.log("dispatcher")
+        # One log for all dispatchers of a run.
+        before = log.read_text("utf-8").count(_STARTED) if log.exists() else 0
         self.children.add("dispatcher", command, self.settings.background())
         deadline = time.monotonic() + 30
-        log = self.children.log("dispatcher")
-        while "dispatcher_started" not in log.read_text("utf-8"):
+        while log.read_text("utf-8").count(_STARTED) == before:
             if time.monotonic() > deadline:
                 raise TimeoutError("the dispatcher does not start")
             time.sleep(0.05)

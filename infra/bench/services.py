@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 from uuid import UUID
 
+from infra import manifest
 from shared.bus import Subscription, parse_push
 from shared.db import Tx
 from shared.http import Api
@@ -113,11 +114,7 @@ def bare(request: Request) -> tuple[str, int]:
 
 
 def subscriptions(port: int) -> list[Subscription]:
-    """Who hears of what; all targets are behind the gunicorn on ``port``."""
-    base = f"http://127.0.0.1:{port}/_events"
-    made = [
-        Subscription(f"{name}.{topic}", topic, name, f"{base}/{name}/")
-        for name, service in SERVICES.items()
-        for topic in sorted(service.topics - {"auth"})
-    ]
-    return [*made, Subscription("bare", BARE_TOPIC, "bare", f"{base}/bare/")]
+    """Who hears of what, as on the platform; all targets are behind the gunicorn on ``port``."""
+    url = f"http://127.0.0.1:{port}"
+    made = manifest.subscriptions(list(SERVICES.values()), url)
+    return [*made, Subscription("bare", BARE_TOPIC, "bare", f"{url}/_events/bare/")]
