@@ -138,6 +138,13 @@ class Metadata(BaseModel):
     traceparent: Annotated[str | None, BeforeValidator(_trace)] = None
     saga: SagaContext | None = None
 
+    def version(self, what: str = "a message") -> int:
+        """The aggregate's version that ``what`` is from, for replicas that never go back. Raises
+        Reject where there is none."""
+        if self.aggregate_version is None:
+            raise Reject(f"{what} without the version it is from")
+        return self.aggregate_version
+
 
 class Envelope(BaseModel):
     """One message on the wire."""

@@ -7,7 +7,6 @@ from shared.contracts.auth import ActivateUser, CreateUser, RemoveUser
 from shared.contracts.gdpr import GdprDataErased
 from shared.contracts.patient import NationalIdCorrected
 from shared.db import Tx
-from shared.errors import Reject
 from shared.inbox import Subscriptions
 from shared.messages import Event, Metadata
 
@@ -37,9 +36,8 @@ def activate_user(command: ActivateUser, tx: Tx) -> list[Event]:
 @on(NationalIdCorrected)
 def follow_national_id(event: NationalIdCorrected, tx: Tx, meta: Metadata) -> None:
     """The number that keeps a person from registering twice, never backwards."""
-    if meta.aggregate_version is None:
-        raise Reject("a national id without the version it is from")
-    accounts.follow_national_id(event.patient_id, event.national_id, meta.aggregate_version, tx)
+    version = meta.version("a national id")
+    accounts.follow_national_id(event.patient_id, event.national_id, version, tx)
 
 
 @on(GdprDataErased)

@@ -11,7 +11,6 @@ from functions.notification.store import replicas
 from shared.contracts.auth import ClinicUpdated, RolesChanged
 from shared.contracts.notification import DeliverEmail, SendInvitation, SendWelcome
 from shared.db import Tx
-from shared.errors import Reject
 from shared.inbox import Subscriptions, message_id
 from shared.messages import Event, Metadata
 
@@ -65,16 +64,10 @@ def follow_reception(event: RolesChanged, tx: Tx, meta: Metadata) -> None:
     """Who is told what patients ask of a clinic."""
     places = {held.clinic_id for held in event.roles if held.role == "RECEPTIONIST"}
     named = sorted("*" if place is None else str(place) for place in places)
-    replicas.follow_reception(tx, event.person_id, _version(meta), named)
+    replicas.follow_reception(tx, event.person_id, meta.version(), named)
 
 
 @on(ClinicUpdated)
 def follow_clinic(event: ClinicUpdated, tx: Tx, meta: Metadata) -> None:
     """What texts call the clinic."""
-    replicas.follow_clinic(tx, event.clinic_id, _version(meta), event.name)
-
-
-def _version(meta: Metadata) -> int:
-    if meta.aggregate_version is None:
-        raise Reject("without the version it is from")
-    return meta.aggregate_version
+    replicas.follow_clinic(tx, event.clinic_id, meta.version(), event.name)

@@ -7,7 +7,6 @@ from shared.clocks import clock, moment
 from shared.contracts.auth import EmailUpdated
 from shared.contracts.patient import CreatePatient, RemovePatient
 from shared.db import Tx
-from shared.errors import Reject
 from shared.inbox import Subscriptions
 from shared.messages import Metadata
 from shared.telemetry import timed
@@ -34,10 +33,9 @@ def remove(command: RemovePatient, tx: Tx) -> None:
 @on(EmailUpdated)
 def follow_email(event: EmailUpdated, tx: Tx, meta: Metadata) -> None:
     """The replica of the address, never backwards; before the profile, it is kept for it."""
-    if meta.aggregate_version is None:
-        raise Reject("an e-mail address without the version it is from")
+    version = meta.version("an e-mail address")
     now, changed_at = clock().now(), moment(meta.hlc)
     # Auth's clock may be ahead of ours, but what we have learned is not yet to come.
     since = min(changed_at, now)
-    registration.follow_email(event.person_id, event.email, meta.aggregate_version, since, tx)
+    registration.follow_email(event.person_id, event.email, version, since, tx)
     tx.after(lambda: timed(_LAG, (clock().now() - changed_at).total_seconds()))

@@ -12,7 +12,6 @@ from shared.contracts.patient import (
     PatientUpdated,
 )
 from shared.db import Tx
-from shared.errors import Reject
 from shared.inbox import Subscriptions
 from shared.known_people import follow_patients
 from shared.messages import Metadata
@@ -57,7 +56,7 @@ def complete_item(event: ToothInterventionPerformed, tx: Tx, meta: Metadata) -> 
         event.intervention_id,
         event.patient_id,
         event.treatment_item_id,
-        _version(meta),
+        meta.version("a record"),
         in_error=False,
         performed_at=event.performed_at,
     )
@@ -73,14 +72,8 @@ def take_back_item(event: ToothRecordCorrected, tx: Tx, meta: Metadata) -> None:
         event.record_id,
         event.patient_id,
         event.treatment_item_id,
-        _version(meta),
+        meta.version("a record"),
         in_error=event.entered_in_error,
         performed_at=None,
     )
     performed.hear(said, tx)
-
-
-def _version(meta: Metadata) -> int:
-    if meta.aggregate_version is None:
-        raise Reject("a record without the version it is from")
-    return meta.aggregate_version

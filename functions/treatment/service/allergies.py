@@ -14,7 +14,7 @@ from shared.client import client
 from shared.clocks import clock, moment
 from shared.contracts.patient import AllergiesUpdated
 from shared.db import Tx
-from shared.errors import NotFound, Reject, Unavailable
+from shared.errors import NotFound, Unavailable
 from shared.messages import Metadata
 from shared.runtime import database, vault
 
@@ -35,7 +35,7 @@ def follow(event: AllergiesUpdated, tx: Tx, meta: Metadata) -> None:
     """Patient has a new list."""
     told = Told(
         event.patient_id,
-        _version(meta),
+        meta.version("a patient's record"),
         Listed(event.status, tuple(Allergy(**one.model_dump()) for one in event.allergies)),
         min(moment(meta.hlc), clock().now()),
     )
@@ -44,7 +44,8 @@ def follow(event: AllergiesUpdated, tx: Tx, meta: Metadata) -> None:
 
 def hear(patient_id: UUID, tx: Tx, meta: Metadata) -> None:
     """Patient's record has a new version, with the same list."""
-    replicas.hear(tx, patient_id, _version(meta), min(moment(meta.hlc), clock().now()))
+    version = meta.version("a patient's record")
+    replicas.hear(tx, patient_id, version, min(moment(meta.hlc), clock().now()))
 
 
 def ask_if_needed(patient_id: UUID, by: UUID) -> Told | None:
@@ -67,9 +68,3 @@ def ask_if_needed(patient_id: UUID, by: UUID) -> Told | None:
         raise Unavailable("The patient's allergies cannot be read now.") from None
     # From before the question: what was changed since may not be in the answer.
     return Told(patient_id, answer.version, Listed(answer.status, tuple(answer.allergies)), now)
-
-
-def _version(meta: Metadata) -> int:
-    if meta.aggregate_version is None:
-        raise Reject("a patient's record without its version")
-    return meta.aggregate_version
